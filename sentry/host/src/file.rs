@@ -1,0 +1,64 @@
+//! Host files that the sentry holds: donated by the gofer, or memory files of its own.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A host file that can be read, written and mapped. Shared by `Arc`; closed with its last reference.
+#[derive(Debug)]
+pub struct HostFile {
+    fd: OwnedFd,
+    id: u64,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl HostFile {
+    /// Takes over a descriptor.
+    pub fn new(fd: OwnedFd) -> Self {
+        Self { fd, id: NEXT_ID.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// A new, empty memory file (`memfd_create`) under this name, which only debuggers show.
+    ///
+    /// # Errors
+    /// The host's errno, `EMFILE` or `ENOMEM`.
+    pub fn memory(name: &str) -> Result<Self, i32> {
+        let name = std::ffi::CString::new(name).map_err(|_| libc::EINVAL)?;
+        nix::sys::memfd::memfd_create(name.as_c_str(), nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
+            .map(Self::new)
+            .map_err(|e| e as i32)
+    }
+
+    /// A number that no other `HostFile` of this process ever has: the key of caches that must not keep it open.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Reads at `offset`; returns the bytes read, 0 at the end.
+    ///
+    /// # Errors
+    /// The host's errno.
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, i32> {
+        nix::sys::uio::pread(&self.fd, buf, offset as i64).map_err(|e| e as i32)
+    }
+
+    /// Writes at `offset`; returns the bytes written.
+    ///
+    /// # Errors
+    /// The host's errno.
+    pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize, i32> {
+        nix::sys::uio::pwrite(&self.fd, buf, offset as i64).map_err(|e| e as i32)
+    }
+}
+
+impl AsFd for HostFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for HostFile {
+    fn as_raw_fd(&self) -> i32 {
+        self.fd.as_raw_fd()
+    }
+}

@@ -1,0 +1,207 @@
+//! How application code runs and how its system calls reach the sentry.
+//!
+//! One set of traits, several platforms behind it. The kernel never learns which one it runs on; the whole test
+//! suite runs on each of them.
+//!
+//! * A [`Platform`] makes the first [`AddressSpace`] of a container out of its *lead* (the host process of the
+//!   container's init).
+//! * An [`AddressSpace`] is the memory of one application process. Where its pages live is the platform's affair: the
+//!   sentry keeps the VMAs and the policy, and tells the platform of each [`Change`].
+//! * A [`Context`] is one application thread: run it until it asks for something, look at its registers, run it on.
+//!
+//! Operations that may have to wait for the stub are poll functions (an `async fn` in a trait cannot be called through
+//! `dyn`). A platform with [`Platform::thread_per_task`] blocks inside them, since nothing else shares that thread.
+
+pub mod registers;
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use moat_host::HostFile;
+pub use registers::Registers;
+
+/// Size of a page of application memory, in bytes.
+pub const PAGE_SIZE: u64 = 4096;
+
+/// The first address that the application can never have: everything from here up is the stub's, and the sentry
+/// refuses it in every change, user copy and futex. The 47-bit address space ends at `0x7fff_ffff_f000`.
+pub const APPLICATION_END: u64 = 0x7fff_f000_0000;
+
+/// The lowest address that may be mapped (`vm.mmap_min_addr`).
+pub const APPLICATION_START: u64 = 0x1_0000;
+
+/// Why a platform could not do what it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PlatformError {
+    /// The host refused a call, with this errno (`ENOMEM`, `EACCES`, `EAGAIN`…), which is passed on to the application.
+    #[error("host call failed with errno {0}")]
+    Host(i32),
+    /// The stub is gone: the host killed it (out of memory, `kill -9`). To the guest this is a SIGKILL of the process.
+    #[error("the stub process is dead")]
+    Dead,
+}
+
+/// An access to application memory that failed. `done` bytes before the fault were copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("fault in application memory after {done} bytes")]
+pub struct MemoryFault {
+    /// Bytes copied before the fault.
+    pub done: usize,
+}
+
+/// A platform: ptrace, trap or kvm.
+pub trait Platform: Send + Sync {
+    /// What `--platform` calls it.
+    fn name(&self) -> &'static str;
+    /// Whether each task has to be polled by a thread of its own (ptrace and kvm tie a task to a host thread).
+    fn thread_per_task(&self) -> bool;
+    /// The empty address space of the container's init, in the lead. Can be taken once.
+    fn lead(&self) -> Option<Arc<dyn AddressSpace>>;
+    /// The next host signal that was sent to the lead (SIGTERM by an engine…), which is to become a guest signal of
+    /// init. Blocks the calling thread; `None` when the lead is gone.
+    fn next_lead_signal(&self) -> Option<i32>;
+    /// Ends the lead with this host exit status (0–255), and with it every stub. Used when the guest's init has ended.
+    fn end(&self, status: u8);
+}
+
+bitflags::bitflags! {
+    /// What the application may do with a mapping.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Protection: u32 {
+        /// PROT_READ
+        const READ = 1;
+        /// PROT_WRITE
+        const WRITE = 2;
+        /// PROT_EXEC
+        const EXEC = 4;
+    }
+}
+
+/// Where the bytes of a new mapping come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Zeroes, private to the address space, copied on write by fork.
+    Anonymous,
+    /// A host file (donated by the gofer, or a memory file of the sentry) from `offset`, `MAP_PRIVATE`.
+    Private { file: Arc<HostFile>, offset: u64 },
+    /// The same, `MAP_SHARED`.
+    Shared { file: Arc<HostFile>, offset: u64 },
+}
+
+/// One change of an address space. Addresses and lengths are multiples of [`PAGE_SIZE`] and lie in
+/// [`APPLICATION_START`]..[`APPLICATION_END`]; the kernel has checked that, and the platform refuses what is not.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Map, replacing what was there. `populate` is MAP_POPULATE.
+    Map { at: u64, len: u64, protection: Protection, source: Source, populate: bool },
+    /// Unmap whatever is there.
+    Unmap { at: u64, len: u64 },
+    /// Change the protection of mapped pages.
+    Protect { at: u64, len: u64, protection: Protection },
+    /// Move a mapping with its pages to `to` (`MREMAP_MAYMOVE|MREMAP_FIXED`), replacing what is there; `keep_old` is
+    /// `MREMAP_DONTUNMAP`.
+    Move { from: u64, len: u64, to: u64, new_len: u64, keep_old: bool },
+    /// `madvise` with this host advice, which the kernel has found to be harmless.
+    Advise { at: u64, len: u64, advice: i32 },
+}
+
+/// What the host's tools (`ps`, `podman top`) shall say of a stub.
+#[derive(Clone, Debug, Default)]
+pub struct Title {
+    /// `comm`, at most 15 bytes.
+    pub name: Vec<u8>,
+    /// The arguments, each ended by a NUL; cut to a page.
+    pub arguments: Vec<u8>,
+}
+
+/// The memory of one application process, and on platforms with stubs the host process that holds it.
+pub trait AddressSpace: Send + Sync {
+    /// Makes the changes in order; all of them, or stops at the first that fails and says which and why.
+    fn poll_apply(
+        &self,
+        cx: &mut std::task::Context<'_>,
+        changes: &[Change],
+    ) -> Poll<Result<(), (usize, PlatformError)>>;
+    /// A copy of this address space (copy-on-write), as a new stub that is a child of this one.
+    fn poll_fork(&self, cx: &mut std::task::Context<'_>) -> Poll<Result<Arc<dyn AddressSpace>, PlatformError>>;
+    /// Unmaps everything of the application's, keeping the host process: what `execve` does first.
+    fn poll_clear(&self, cx: &mut std::task::Context<'_>) -> Poll<Result<(), PlatformError>>;
+    /// A new application thread in this address space, not running yet.
+    fn poll_context(&self, cx: &mut std::task::Context<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>>;
+    /// Tells the host's tools the process's name and arguments. Best effort.
+    fn set_title(&self, title: &Title);
+
+    /// Copies application memory into `to`. May sleep: no lock may be held.
+    fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault>;
+    /// Copies `from` into application memory. May sleep: no lock may be held.
+    fn write(&self, to: u64, from: &[u8]) -> Result<(), MemoryFault>;
+    /// Processor time of the whole process, in application code.
+    fn cpu_time(&self) -> Duration;
+    /// Resident application memory in bytes, where the platform can tell.
+    fn resident_bytes(&self) -> Option<u64>;
+    /// The process number which the container's pid namespace gave this stub; a hint for the guest's pid.
+    fn pid_hint(&self) -> Option<u32>;
+    /// The number by which the *host* knows it (for `events`, logs and tests).
+    fn host_pid(&self) -> Option<u32>;
+    /// Ends the stub. The platform reaps it. Idempotent.
+    fn kill(&self);
+}
+
+/// Which system-call entry the application used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abi {
+    /// `syscall` from 64-bit code.
+    X86_64,
+    /// `int 0x80` or `sysenter`: a 32-bit call, which Moat answers with ENOSYS.
+    I386,
+}
+
+/// Why the application stopped running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It asks for a system call. The instruction pointer is behind the instruction.
+    Syscall { abi: Abi, number: u64, arguments: [u64; 6] },
+    /// A synchronous exception: the signal it becomes unless the kernel mends the cause (stack growth).
+    Exception { signal: i32, code: i32, address: u64 },
+    /// [`Kicker::kick`] was called; nothing else happened.
+    Kicked,
+    /// A host process sent a signal to the stub; the kernel may deliver it to the guest process.
+    HostSignal { signal: i32 },
+    /// The host killed the stub.
+    Dead,
+}
+
+/// Makes a running context return [`Exit::Kicked`] soon; from any thread, any number of times. A kick that comes
+/// while the context is not running makes its next run return at once.
+pub trait Kicker: Send + Sync {
+    /// See [`Kicker`].
+    fn kick(&self);
+}
+
+/// One application thread.
+pub trait Context: Send {
+    /// Runs the application until it needs the kernel. Must always be polled by the same thread on platforms with
+    /// [`Platform::thread_per_task`]; that thread blocks inside.
+    fn poll_run(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Exit>;
+    /// Sets the return value of the system call that [`Exit::Syscall`] reported; cheaper than [`Self::registers_mut`].
+    fn set_result(&mut self, value: u64);
+    /// The general registers, fetched from the stub at the first use after a run.
+    fn registers(&mut self) -> &Registers;
+    /// The same, to be changed; written back before the next run.
+    fn registers_mut(&mut self) -> &mut Registers;
+    /// Vector and x87 state in the XSAVE standard format (as `PTRACE_GETREGSET` of `NT_X86_XSTATE`).
+    fn extended_state(&mut self) -> Vec<u8>;
+    /// Replaces it. Errors: `Host(EINVAL)` if the hardware refuses the image; the old state then stays.
+    fn set_extended_state(&mut self, state: &[u8]) -> Result<(), PlatformError>;
+    /// Resets vector state to what `execve` gives.
+    fn reset_extended_state(&mut self);
+    /// `lock cmpxchg` on a 32-bit word of this thread's address space: the value that was there, or a fault.
+    fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault>;
+    /// The handle by which other threads kick this context.
+    fn kicker(&self) -> Arc<dyn Kicker>;
+    /// The thread number which the container's pid namespace gave it: a hint for the guest's tid.
+    fn tid_hint(&self) -> Option<u32>;
+    /// Processor time that the application's code used in this thread (without the kernel's work for it).
+    fn cpu_time(&self) -> Duration;
+}
