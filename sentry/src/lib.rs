@@ -1,2 +1,4 @@
-//! Placeholder until the crate is filled.
+//! The sentry: what the application takes for Linux.
 #![forbid(unsafe_code)]
+
+pub mod control;

@@ -12,7 +12,9 @@
 //! Operations that may have to wait for the stub are poll functions (an `async fn` in a trait cannot be called through
 //! `dyn`). A platform with [`Platform::thread_per_task`] blocks inside them, since nothing else shares that thread.
 
+pub mod ptrace;
 pub mod registers;
+pub mod stub;
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -63,6 +65,8 @@ pub trait Platform: Send + Sync {
     fn next_lead_signal(&self) -> Option<i32>;
     /// Ends the lead with this host exit status (0–255), and with it every stub. Used when the guest's init has ended.
     fn end(&self, status: u8);
+    /// The host's vDSO as it lies in every address space, for our own to call; `None` if the platform has none.
+    fn host_vdso(&self) -> Option<stub::birth::Vdso>;
 }
 
 bitflags::bitflags! {

@@ -1,0 +1,327 @@
+//! An application thread under ptrace.
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::kick::{self, Kicks};
+use super::raw::{self, Stop};
+use crate::stub::code::Entry;
+use crate::stub::process::{HostThread, Stub};
+use crate::{APPLICATION_END, Abi, Context, Exit, Kicker, MemoryFault, PlatformError, Registers};
+
+const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
+/// Bytes of the legacy (FXSAVE) area and of the XSAVE header.
+const LEGACY: usize = 512;
+const HEADER: usize = 64;
+
+/// Where the tracee's general registers are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cache {
+    /// In the tracee only.
+    Absent,
+    /// Copied here.
+    Clean,
+    /// Changed here; to be written before it runs.
+    Dirty,
+}
+
+/// See the module.
+pub struct PtraceContext {
+    stub: Arc<Stub>,
+    thread: HostThread,
+    attached: bool,
+    dead: bool,
+    cache: Cache,
+    registers: Registers,
+    result: Option<u64>,
+    extended: Option<Vec<u8>>,
+    kicks: Arc<Kicks>,
+    ran: Duration,
+}
+
+impl PtraceContext {
+    /// A context for a parked thread of `stub`. It is attached by the thread that first runs it.
+    pub fn new(stub: Arc<Stub>, thread: HostThread) -> Self {
+        // A new thread's registers are the kernel's to choose; segments are those of any 64-bit program.
+        let registers = Registers { cs: 0x33, ss: 0x2b, eflags: 0x202, orig_rax: u64::MAX, ..Registers::default() };
+        Self {
+            stub,
+            thread,
+            attached: false,
+            dead: false,
+            cache: Cache::Dirty,
+            registers,
+            result: None,
+            extended: None,
+            kicks: Arc::new(Kicks::default()),
+            ran: Duration::ZERO,
+        }
+    }
+
+    fn attach(&mut self) -> Result<(), i32> {
+        if self.attached {
+            return Ok(());
+        }
+        let tid = self.thread.outer;
+        raw::seize(tid)?;
+        self.attached = true;
+        raw::interrupt(tid)?;
+        loop {
+            match raw::wait(tid) {
+                Ok(Stop::Event) => break,
+                Ok(Stop::Ended) => return Err(libc::ESRCH),
+                Ok(_) => raw::resume(tid)?,
+                Err(libc::EINTR) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        raw::unblock_signals(tid)?;
+        if let Some(state) = self.extended.take() {
+            raw::set_extended_state(tid, &state)?;
+        }
+        Ok(())
+    }
+
+    fn write_back(&mut self) -> Result<(), i32> {
+        if self.cache == Cache::Dirty {
+            if let Some(value) = self.result.take() {
+                self.registers.rax = value;
+            }
+            // Whatever the application put into the selectors, only 64-bit user segments run here.
+            self.registers.cs = 0x33;
+            self.registers.ss = 0x2b;
+            raw::set_registers(self.thread.outer, &self.registers)?;
+        } else if let Some(value) = self.result.take() {
+            raw::set_rax(self.thread.outer, value)?;
+        }
+        self.cache = Cache::Absent;
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<Exit, i32> {
+        self.attach()?;
+        let tid = self.thread.outer;
+        loop {
+            if self.kicks.take() {
+                return Ok(Exit::Kicked);
+            }
+            self.write_back()?;
+            kick::set_tracee(tid);
+            if !self.kicks.enter() {
+                continue;
+            }
+            let began = Instant::now();
+            let stop = raw::resume(tid).and_then(|()| {
+                loop {
+                    match raw::wait(tid) {
+                        Err(libc::EINTR) => {}
+                        stop => return stop,
+                    }
+                }
+            });
+            self.kicks.leave();
+            self.ran += began.elapsed();
+            match stop? {
+                Stop::Syscall => {
+                    let info = raw::syscall_info(tid)?;
+                    let abi = if info.arch == AUDIT_ARCH_X86_64 { Abi::X86_64 } else { Abi::I386 };
+                    return Ok(Exit::Syscall { abi, number: info.number, arguments: info.arguments });
+                }
+                Stop::Signal(signal) => {
+                    let (code, address) = raw::signal_info(tid)?;
+                    let synchronous =
+                        matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP);
+                    return Ok(if synchronous && code > 0 {
+                        Exit::Exception { signal, code, address }
+                    } else {
+                        Exit::HostSignal { signal }
+                    });
+                }
+                Stop::Event => {}
+                Stop::Ended => return Err(libc::ESRCH),
+            }
+        }
+    }
+
+    fn fetch(&mut self) {
+        if self.cache != Cache::Absent || !self.attached {
+            return;
+        }
+        match raw::registers(self.thread.outer) {
+            Ok(registers) => self.registers = registers,
+            Err(_) => self.dead = true,
+        }
+        if let Some(value) = self.result.take() {
+            self.registers.rax = value;
+            self.cache = Cache::Dirty;
+        } else {
+            self.cache = Cache::Clean;
+        }
+    }
+
+    /// Runs stub code until it traps.
+    fn run_stub_code(&mut self, registers: &Registers) -> Result<i32, i32> {
+        let tid = self.thread.outer;
+        raw::set_registers(tid, registers)?;
+        loop {
+            raw::resume(tid)?;
+            let stop = loop {
+                match raw::wait(tid) {
+                    Err(libc::EINTR) => {}
+                    stop => break stop?,
+                }
+            };
+            match stop {
+                Stop::Signal(signal) if matches!(signal, libc::SIGTRAP | libc::SIGSEGV | libc::SIGBUS) => {
+                    if raw::signal_info(tid)?.0 > 0 {
+                        return Ok(signal);
+                    }
+                }
+                Stop::Ended => return Err(libc::ESRCH),
+                // A host signal to the stub in this very moment is lost, as one that arrives twice is.
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Context for PtraceContext {
+    fn poll_run(&mut self, _: &mut std::task::Context<'_>) -> Poll<Exit> {
+        if self.dead {
+            return Poll::Ready(Exit::Dead);
+        }
+        Poll::Ready(self.run().unwrap_or_else(|_| {
+            self.dead = true;
+            Exit::Dead
+        }))
+    }
+
+    fn set_result(&mut self, value: u64) {
+        if self.cache == Cache::Absent {
+            self.result = Some(value);
+        } else {
+            self.registers.rax = value;
+            self.cache = Cache::Dirty;
+        }
+    }
+
+    fn registers(&mut self) -> &Registers {
+        self.fetch();
+        &self.registers
+    }
+
+    fn registers_mut(&mut self) -> &mut Registers {
+        self.fetch();
+        self.cache = Cache::Dirty;
+        &mut self.registers
+    }
+
+    fn extended_state(&mut self) -> Vec<u8> {
+        if let Some(state) = &self.extended {
+            return state.clone();
+        }
+        if self.attached {
+            raw::extended_state(self.thread.outer).unwrap_or_else(|_| initial_extended_state(LEGACY + HEADER))
+        } else {
+            initial_extended_state(LEGACY + HEADER)
+        }
+    }
+
+    fn set_extended_state(&mut self, state: &[u8]) -> Result<(), PlatformError> {
+        if !self.attached {
+            self.extended = Some(state.to_vec());
+            return Ok(());
+        }
+        raw::set_extended_state(self.thread.outer, state).map_err(PlatformError::Host)
+    }
+
+    fn reset_extended_state(&mut self) {
+        let size = if self.attached {
+            raw::extended_state(self.thread.outer).map_or(LEGACY + HEADER, |s| s.len())
+        } else {
+            LEGACY + HEADER
+        };
+        let initial = initial_extended_state(size);
+        if self.attached {
+            // The host takes its own initial state; only a dead thread refuses.
+            let _ = raw::set_extended_state(self.thread.outer, &initial);
+        } else {
+            self.extended = None;
+        }
+    }
+
+    fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault> {
+        let fault = MemoryFault { done: 0 };
+        if at.checked_add(4).is_none_or(|end| end > APPLICATION_END) || self.dead || self.attach().is_err() {
+            return Err(fault);
+        }
+        self.fetch();
+        let mut registers = self.registers;
+        registers.rax = u64::from(expected);
+        registers.rdx = u64::from(new);
+        registers.rdi = at;
+        registers.rip = Entry::Exchange.address();
+        registers.orig_rax = u64::MAX;
+        registers.eflags &= !0x100;
+        registers.cs = 0x33;
+        registers.ss = 0x2b;
+        kick::set_tracee(0);
+        let trapped = self.run_stub_code(&registers);
+        let seen = raw::registers(self.thread.outer);
+        self.cache = Cache::Dirty;
+        match (trapped, seen) {
+            (Ok(libc::SIGTRAP), Ok(seen)) => Ok(seen.rax as u32),
+            (Ok(_), Ok(_)) => Err(fault),
+            _ => {
+                self.dead = true;
+                Err(fault)
+            }
+        }
+    }
+
+    fn kicker(&self) -> Arc<dyn Kicker> {
+        self.kicks.clone()
+    }
+
+    fn tid_hint(&self) -> Option<u32> {
+        u32::try_from(self.thread.inner).ok()
+    }
+
+    fn cpu_time(&self) -> Duration {
+        self.ran
+    }
+}
+
+impl Drop for PtraceContext {
+    fn drop(&mut self) {
+        kick::set_tracee(0);
+        if self.dead || self.stub.is_dead() {
+            return;
+        }
+        // A thread that died meanwhile needs nothing.
+        if self.attach().is_ok() {
+            let _ = let_go(self.thread.outer);
+        }
+    }
+}
+
+/// Ends a stopped tracee by its own exit: a tracer that simply went away would take the whole stub along.
+fn let_go(tid: i32) -> Result<(), i32> {
+    let mut registers = raw::registers(tid)?;
+    registers.rip = Entry::Exit.address();
+    registers.orig_rax = u64::MAX;
+    registers.eflags &= !0x100;
+    registers.cs = 0x33;
+    registers.ss = 0x2b;
+    raw::set_registers(tid, &registers)?;
+    raw::detach(tid)
+}
+
+/// What `execve` and the entry of a signal handler start with: x87 and SSE at their defaults, the rest initial.
+fn initial_extended_state(size: usize) -> Vec<u8> {
+    let mut state = vec![0u8; size.max(LEGACY + HEADER)];
+    state[..2].copy_from_slice(&0x037f_u16.to_le_bytes());
+    state[24..28].copy_from_slice(&0x1f80_u32.to_le_bytes());
+    state
+}

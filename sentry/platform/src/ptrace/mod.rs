@@ -1,0 +1,95 @@
+//! The ptrace platform: application threads run under PTRACE_SYSEMU, each traced by the sentry thread that polls its
+//! task. Works on any Linux; the reference for correctness.
+
+mod context;
+mod kick;
+mod raw;
+mod space;
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::stub::birth::{Lead, Vdso};
+use crate::stub::process::Stub;
+use crate::{AddressSpace, Platform, PlatformError};
+use space::Space;
+
+/// See the module.
+pub struct Ptrace {
+    lead: Arc<Stub>,
+    space: Mutex<Option<Arc<dyn AddressSpace>>>,
+    signals: Mutex<std::fs::File>,
+}
+
+impl Ptrace {
+    /// The platform of a container whose lead was born.
+    ///
+    /// # Errors
+    /// As the host refuses.
+    pub fn new(lead: Lead) -> Result<Arc<Self>, PlatformError> {
+        kick::install_handler()?;
+        let (lead, signals): (Arc<Stub>, OwnedFd) = Stub::from_lead(lead)?;
+        let watched = lead.signal_thread()?;
+        watch(watched.outer)?;
+        let space: Arc<dyn AddressSpace> = Arc::new(Space::new(lead.clone()));
+        Ok(Arc::new(Self { lead, space: Mutex::new(Some(space)), signals: Mutex::new(signals.into()) }))
+    }
+}
+
+/// Traces a thread of the lead for as long as this process lives, by a thread that does nothing else: if the sentry is
+/// killed, PTRACE_O_EXITKILL kills the lead, and with its pid namespace every stub.
+fn watch(tid: i32) -> Result<(), PlatformError> {
+    let (said, says) = std::sync::mpsc::channel();
+    std::thread::Builder::new()
+        .name("watch".into())
+        .stack_size(128 << 10)
+        .spawn(move || {
+            let seized = raw::seize(tid);
+            let _ = said.send(seized);
+            if seized.is_err() {
+                return;
+            }
+            while let Ok(status) = raw::wait(tid) {
+                match status {
+                    raw::Stop::Ended => return,
+                    // The thread takes signals by waiting for them; what still comes this way is dropped.
+                    _ => drop(raw::resume(tid)),
+                }
+            }
+        })
+        .map_err(|e| PlatformError::Host(e.raw_os_error().unwrap_or(libc::EAGAIN)))?;
+    says.recv().map_err(|_| PlatformError::Dead)?.map_err(PlatformError::Host)
+}
+
+impl Platform for Ptrace {
+    fn name(&self) -> &'static str {
+        "ptrace"
+    }
+
+    fn thread_per_task(&self) -> bool {
+        true
+    }
+
+    fn lead(&self) -> Option<Arc<dyn AddressSpace>> {
+        self.space.lock().take()
+    }
+
+    fn next_lead_signal(&self) -> Option<i32> {
+        let mut signal = [0u8; 1];
+        match self.signals.lock().read(&mut signal) {
+            Ok(1) => Some(i32::from(signal[0])),
+            _ => None,
+        }
+    }
+
+    fn end(&self, status: u8) {
+        self.lead.exit(status);
+    }
+
+    fn host_vdso(&self) -> Option<Vdso> {
+        self.lead.stubs().vdso().cloned()
+    }
+}

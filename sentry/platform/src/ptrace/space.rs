@@ -1,0 +1,77 @@
+//! An address space in a stub.
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::context::PtraceContext;
+use crate::stub::process::Stub;
+use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Title};
+
+/// See the module. Orders to the mapper block the calling thread, which serves one task only.
+pub struct Space {
+    stub: Arc<Stub>,
+}
+
+impl Space {
+    /// The address space of `stub`.
+    pub fn new(stub: Arc<Stub>) -> Self {
+        Self { stub }
+    }
+}
+
+impl AddressSpace for Space {
+    fn poll_apply(
+        &self,
+        _: &mut std::task::Context<'_>,
+        changes: &[Change],
+    ) -> Poll<Result<(), (usize, PlatformError)>> {
+        Poll::Ready(self.stub.apply(changes))
+    }
+
+    fn poll_fork(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Arc<dyn AddressSpace>, PlatformError>> {
+        Poll::Ready(self.stub.fork().map(|stub| Arc::new(Self::new(stub)) as Arc<dyn AddressSpace>))
+    }
+
+    fn poll_clear(&self, _: &mut std::task::Context<'_>) -> Poll<Result<(), PlatformError>> {
+        Poll::Ready(self.stub.clear())
+    }
+
+    fn poll_context(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>> {
+        Poll::Ready(
+            self.stub.thread().map(|t| Box::new(PtraceContext::new(self.stub.clone(), t)) as Box<dyn Context>),
+        )
+    }
+
+    fn set_title(&self, title: &Title) {
+        self.stub.set_title(title);
+    }
+
+    fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
+        self.stub.read(from, to)
+    }
+
+    fn write(&self, to: u64, from: &[u8]) -> Result<(), MemoryFault> {
+        self.stub.write(to, from)
+    }
+
+    fn cpu_time(&self) -> Duration {
+        self.stub.cpu_time()
+    }
+
+    fn resident_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn pid_hint(&self) -> Option<u32> {
+        u32::try_from(self.stub.inner_pid()).ok()
+    }
+
+    fn host_pid(&self) -> Option<u32> {
+        u32::try_from(self.stub.host_pid()).ok()
+    }
+
+    fn kill(&self) {
+        self.stub.kill();
+    }
+}

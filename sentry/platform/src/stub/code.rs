@@ -1,0 +1,213 @@
+//! The code that runs in a stub: position-independent, copied to a fixed page there, without stack or writable data.
+//!
+//! * `mapper`: waits for orders on its order page, makes the system calls that they name, acknowledges. Its state lives
+//!   in registers: r12 the order page, r13d the number of the last order, r14 the current entry, r15 the call that it
+//!   names (a cloned child may run late, when the page holds other orders), ebx how many are left, rbp where a cloned
+//!   child begins.
+//! * `forked`: a forked mapper puts its own order page in place of its parent's and goes on as a mapper.
+//! * `thread`: an application thread leaves the descriptor table, confines itself and parks until it is traced.
+//! * `signals`: hands the signals that the lead gets on to the sentry.
+//!
+//! The result of an order is acknowledged by register: `lseek` on the acknowledgement file, whose position the sentry
+//! reads. Nothing that the application can write is ever read here.
+
+use std::arch::global_asm;
+
+use super::orders::offset;
+
+global_asm!(
+    ".pushsection .rodata.moat_stub, \"a\"",
+    ".balign 64",
+    ".globl moat_stub_begin",
+    "moat_stub_begin:",
+    // ---- mapper: r12 = order page, r13d = last sequence number
+    ".globl moat_stub_mapper",
+    "moat_stub_mapper:",
+    "2: mov eax, [r12 + {SEQUENCE}]",
+    "cmp eax, r13d",
+    "jne 3f",
+    "mov rdi, r12",
+    "xor esi, esi",
+    "mov edx, r13d",
+    "xor r10d, r10d",
+    "mov eax, 202",
+    "syscall",
+    "jmp 2b",
+    "3: mov r13d, eax",
+    "mov rbp, [r12 + {CHILD_TARGET}]",
+    "lea r14, [r12 + {ENTRIES}]",
+    "mov ebx, [r12 + {COUNT}]",
+    "4: mov rax, [r14]",
+    "mov r15, rax",
+    "mov rdi, [r14 + 8]",
+    "mov rsi, [r14 + 16]",
+    "mov rdx, [r14 + 24]",
+    "mov r10, [r14 + 32]",
+    "mov r8, [r14 + 40]",
+    "mov r9, [r14 + 48]",
+    "syscall",
+    "cmp r15, 56",
+    "jne 5f",
+    "test rax, rax",
+    "jnz 5f",
+    "jmp rbp",
+    "5: cmp rax, -4095",
+    "jae 6f",
+    "add r14, 64",
+    "dec ebx",
+    "jnz 4b",
+    // acknowledge: position = entries left << 32 | result
+    "6: mov esi, eax",
+    "mov eax, ebx",
+    "shl rax, 32",
+    "or rsi, rax",
+    "mov edi, [r12 + {ACK}]",
+    "xor edx, edx",
+    "mov eax, 8",
+    "syscall",
+    "mov edi, [r12 + {EVENT}]",
+    "lea rsi, [r12 + {ONE}]",
+    "mov edx, 8",
+    "mov eax, 1",
+    "syscall",
+    "jmp 2b",
+    // ---- forked
+    ".globl moat_stub_forked",
+    "moat_stub_forked:",
+    "mov rdi, r12",
+    "mov esi, 4096",
+    "mov edx, 1",
+    "mov r10d, 0x11",
+    "mov r8d, [r12 + {CHILD_FILE}]",
+    "mov r9, [r12 + {CHILD_OFFSET}]",
+    "mov eax, 9",
+    "syscall",
+    "cmp rax, r12",
+    "jne 7f",
+    "xor r13d, r13d",
+    "jmp moat_stub_mapper",
+    "7: ud2",
+    // ---- thread: close_range(0, ~0, UNSHARE); seccomp(SET_MODE_FILTER, 0, filter A); pause for ever
+    ".globl moat_stub_thread",
+    "moat_stub_thread:",
+    "xor edi, edi",
+    "mov esi, 0xffffffff",
+    "mov edx, 2",
+    "mov eax, 436",
+    "syscall",
+    "test rax, rax",
+    "jnz 7b",
+    "mov edi, 1",
+    "xor esi, esi",
+    "lea rdx, [rip + moat_stub_begin + {FILTER}]",
+    "mov eax, 317",
+    "syscall",
+    "test rax, rax",
+    "jnz 7b",
+    "8: mov eax, 34",
+    "syscall",
+    "jmp 8b",
+    // ---- exit of an application thread
+    ".globl moat_stub_exit",
+    "moat_stub_exit:",
+    "xor edi, edi",
+    "mov eax, 60",
+    "syscall",
+    "ud2",
+    // ---- compare and exchange: eax expected, edx new, rdi the word
+    ".globl moat_stub_exchange",
+    "moat_stub_exchange:",
+    "lock cmpxchg [rdi], edx",
+    "int3",
+    "ud2",
+    // ---- signals of the lead: rt_sigtimedwait(all but CHLD…, 0, 0, 8), then one byte of the table below
+    ".globl moat_stub_signals",
+    "moat_stub_signals:",
+    "lea rdi, [r12 + {SIGNAL_SET}]",
+    "xor esi, esi",
+    "xor edx, edx",
+    "mov r10d, 8",
+    "mov eax, 128",
+    "syscall",
+    "cmp eax, 1",
+    "jl moat_stub_signals",
+    "cmp eax, 64",
+    "jg moat_stub_signals",
+    "lea rsi, [rip + 9f]",
+    "add rsi, rax",
+    "mov edi, [r12 + {SIGNAL_PIPE}]",
+    "mov edx, 1",
+    "mov eax, 1",
+    "syscall",
+    "jmp moat_stub_signals",
+    "9: .byte 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32",
+    ".byte 33,34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59,60,61,62,63,64",
+    ".globl moat_stub_end",
+    "moat_stub_end:",
+    ".popsection",
+    SEQUENCE = const offset::SEQUENCE,
+    COUNT = const offset::COUNT,
+    ACK = const offset::ACK,
+    EVENT = const offset::EVENT,
+    CHILD_TARGET = const offset::CHILD_TARGET,
+    CHILD_FILE = const offset::CHILD_FILE,
+    CHILD_OFFSET = const offset::CHILD_OFFSET,
+    ONE = const offset::ONE,
+    SIGNAL_SET = const offset::SIGNAL_SET,
+    SIGNAL_PIPE = const offset::SIGNAL_PIPE,
+    ENTRIES = const offset::ENTRIES,
+    FILTER = const FILTER_OFFSET,
+);
+
+/// Where in the stub's code pages filter A (`struct sock_fprog`, then its instructions) lies.
+pub const FILTER_OFFSET: usize = 4096;
+
+unsafe extern "C" {
+    static moat_stub_begin: u8;
+    static moat_stub_end: u8;
+    static moat_stub_mapper: u8;
+    static moat_stub_forked: u8;
+    static moat_stub_thread: u8;
+    static moat_stub_exit: u8;
+    static moat_stub_exchange: u8;
+    static moat_stub_signals: u8;
+}
+
+/// The code as bytes.
+pub fn bytes() -> &'static [u8] {
+    let (begin, end) = (&raw const moat_stub_begin, &raw const moat_stub_end);
+    // SAFETY: both symbols delimit one read-only object of the assembly above, `end` behind `begin`.
+    unsafe { std::slice::from_raw_parts(begin, end.addr() - begin.addr()) }
+}
+
+/// Entry points, as addresses in a stub.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry {
+    /// See the module.
+    Mapper,
+    /// See the module.
+    Forked,
+    /// See the module.
+    Thread,
+    /// Ends the calling application thread.
+    Exit,
+    /// `lock cmpxchg`, then a trap.
+    Exchange,
+    /// See the module.
+    Signals,
+}
+
+impl Entry {
+    /// Its address in every stub.
+    pub fn address(self) -> u64 {
+        let symbol = match self {
+            Self::Mapper => &raw const moat_stub_mapper,
+            Self::Forked => &raw const moat_stub_forked,
+            Self::Thread => &raw const moat_stub_thread,
+            Self::Exit => &raw const moat_stub_exit,
+            Self::Exchange => &raw const moat_stub_exchange,
+            Self::Signals => &raw const moat_stub_signals,
+        };
+        super::layout::CODE + (symbol.addr() - (&raw const moat_stub_begin).addr()) as u64
+    }
+}

@@ -1,0 +1,20 @@
+//! Stubs: the host processes that hold application memory on platforms without virtualisation.
+//!
+//! The thread-group leader of a stub is its *mapper* ([`code`]): it makes the changes of the address space, births threads
+//! and forks, all by orders on a page that the stub can only read ([`orders`]). Application threads have no descriptors
+//! and a filter that lets them do nothing on the host. What holds against a hostile application:
+//!
+//! * (a) the mapper uses no stack, blocks all signals, and dies by a call that is not on its list ([`filters`]);
+//! * (b) it loads only from the sealed order page and from its read-only code;
+//! * (c) application threads add a filter of their own and cannot make a thread without it;
+//! * (d) acknowledgements carry a register, never memory;
+//! * (e) addresses of the stub's region are refused in every change and copy;
+//! * (f) descriptors come by a table that mappers share with one sentry thread ([`descriptors`]).
+
+pub mod birth;
+pub mod code;
+pub mod descriptors;
+pub mod filters;
+pub mod layout;
+pub mod orders;
+pub mod process;

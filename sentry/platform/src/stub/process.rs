@@ -1,0 +1,514 @@
+//! One stub process, commanded through its mapper.
+
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use parking_lot::Mutex;
+
+use super::birth::{Lead, Vdso, acknowledgement};
+use super::code::Entry;
+use super::descriptors::SharedTable;
+use super::layout;
+use super::orders::{BATCH, DATA_SIZE, Order, OrderFile, OrderPage, offset};
+use crate::{APPLICATION_END, Change, MemoryFault, PAGE_SIZE, PlatformError, Protection, Source, Title};
+
+/// User copies are made in pieces of at most this many bytes.
+const PIECE: usize = 64 << 10;
+/// How long a mapper may take for one batch before its stub counts as dead.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What all stubs of a sandbox have in common.
+pub struct Stubs {
+    orders: &'static OrderFile,
+    table: SharedTable,
+    order_number: i32,
+    vdso: Option<Vdso>,
+}
+
+/// See the module. Killed when dropped.
+pub struct Stub {
+    stubs: Arc<Stubs>,
+    commands: Mutex<Commands>,
+    host_pid: i32,
+    inner_pid: i32,
+    pidfd: OwnedFd,
+    dead: AtomicBool,
+    is_lead: bool,
+}
+
+struct Commands {
+    page: Option<OrderPage>,
+    ack: OwnedFd,
+    event: OwnedFd,
+    numbers: [i32; 2],
+}
+
+/// A thread as the host knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct HostThread {
+    /// Its number in the sentry's pid namespace.
+    pub outer: i32,
+    /// Its number in the stub's.
+    pub inner: i32,
+}
+
+impl Stubs {
+    /// The host's vDSO in every stub.
+    pub fn vdso(&self) -> Option<&Vdso> {
+        self.vdso.as_ref()
+    }
+}
+
+impl Stub {
+    /// Takes command of a lead: clears it, and learns its number. Also gives the pipe by which its signals arrive.
+    ///
+    /// # Errors
+    /// As the host refuses.
+    pub fn from_lead(lead: Lead) -> Result<(Arc<Self>, OwnedFd), PlatformError> {
+        let stubs = Arc::new(Stubs {
+            orders: lead.orders,
+            table: lead.table,
+            order_number: lead.order_number,
+            vdso: lead.vdso,
+        });
+        let mut stub = Self {
+            stubs,
+            commands: Mutex::new(Commands {
+                page: Some(lead.page),
+                ack: lead.ack,
+                event: lead.event,
+                numbers: lead.numbers,
+            }),
+            host_pid: lead.pid,
+            inner_pid: 0,
+            pidfd: lead.pidfd,
+            dead: AtomicBool::new(false),
+            is_lead: true,
+        };
+        let clear = [
+            Order::new(libc::SYS_munmap, &[0, APPLICATION_END]),
+            Order::new(
+                libc::SYS_munmap,
+                &[layout::VDSO + layout::VDSO_SIZE, layout::END - layout::VDSO - layout::VDSO_SIZE],
+            ),
+            Order::new(libc::SYS_getpid, &[]),
+        ];
+        stub.inner_pid = stub.order(&clear)? as i32;
+        Ok((Arc::new(stub), lead.signals))
+    }
+
+    /// What it shares with the other stubs.
+    pub fn stubs(&self) -> &Arc<Stubs> {
+        &self.stubs
+    }
+
+    /// Its number in the sentry's pid namespace.
+    pub fn host_pid(&self) -> i32 {
+        self.host_pid
+    }
+
+    /// Its number in its own pid namespace.
+    pub fn inner_pid(&self) -> i32 {
+        self.inner_pid
+    }
+
+    /// Lets the mapper make these calls; the result of the last.
+    ///
+    /// # Errors
+    /// `Dead`, or the errno of the first that failed.
+    pub fn order(&self, orders: &[Order]) -> Result<u32, PlatformError> {
+        let commands = self.commands.lock();
+        self.order_locked(&commands, orders, 0).map_err(|(_, e)| e)
+    }
+
+    fn order_locked(&self, commands: &Commands, orders: &[Order], child: u64) -> Result<u32, (usize, PlatformError)> {
+        let Some(page) = &commands.page else { return Err((0, PlatformError::Dead)) };
+        if self.dead.load(Ordering::Acquire) {
+            return Err((0, PlatformError::Dead));
+        }
+        page.publish(orders, child);
+        self.await_acknowledgement(commands, orders.len())
+    }
+
+    fn await_acknowledgement(&self, commands: &Commands, count: usize) -> Result<u32, (usize, PlatformError)> {
+        loop {
+            let mut buffer = [0u8; 8];
+            match nix::unistd::read(&commands.event, &mut buffer) {
+                Ok(_) => break,
+                Err(nix::Error::EAGAIN | nix::Error::EINTR) => {}
+                Err(e) => return Err((0, PlatformError::Host(e as i32))),
+            }
+            let mut polled = [
+                PollFd::new(commands.event.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN),
+            ];
+            let timeout = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+            match poll(&mut polled, timeout) {
+                Ok(0) => {
+                    self.kill();
+                    return Err((0, PlatformError::Dead));
+                }
+                Err(nix::Error::EINTR) => continue,
+                Err(e) => return Err((0, PlatformError::Host(e as i32))),
+                Ok(_) => {}
+            }
+            if polled[0].any() != Some(true) && polled[1].any() == Some(true) {
+                self.dead.store(true, Ordering::Release);
+                return Err((0, PlatformError::Dead));
+            }
+        }
+        let position = nix::unistd::lseek(commands.ack.as_fd(), 0, nix::unistd::Whence::SeekCur)
+            .map_err(|e| (0, PlatformError::Host(e as i32)))? as u64;
+        let (left, result) = ((position >> 32) as usize, position as u32);
+        if left == 0 {
+            Ok(result)
+        } else {
+            Err((count.saturating_sub(left), PlatformError::Host((result as i32).wrapping_neg())))
+        }
+    }
+
+    /// Makes changes of the address space.
+    ///
+    /// # Errors
+    /// Which change failed, and why.
+    pub fn apply(&self, changes: &[Change]) -> Result<(), (usize, PlatformError)> {
+        let commands = self.commands.lock();
+        for (batch, part) in changes.chunks(BATCH).enumerate() {
+            let first = batch * BATCH;
+            let mut orders = Vec::with_capacity(part.len());
+            for (i, change) in part.iter().enumerate() {
+                orders.push(self.order_of(change).map_err(|e| (first + i, e))?);
+            }
+            self.order_locked(&commands, &orders, 0).map_err(|(i, e)| (first + i, e))?;
+        }
+        Ok(())
+    }
+
+    fn order_of(&self, change: &Change) -> Result<Order, PlatformError> {
+        let refused = PlatformError::Host(libc::EINVAL);
+        let valid = |at: u64, len: u64| {
+            at.is_multiple_of(PAGE_SIZE)
+                && len.is_multiple_of(PAGE_SIZE)
+                && len > 0
+                && at.checked_add(len).is_some_and(|end| end <= APPLICATION_END)
+        };
+        Ok(match change {
+            Change::Map { at, len, protection, source, populate } => {
+                if !valid(*at, *len) {
+                    return Err(refused);
+                }
+                let (kind, fd, offset) = match source {
+                    Source::Anonymous => (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1, 0),
+                    Source::Private { file, offset } => {
+                        (libc::MAP_PRIVATE | libc::MAP_NORESERVE, self.stubs.table.number_of(file)?, *offset)
+                    }
+                    Source::Shared { file, offset } => (libc::MAP_SHARED, self.stubs.table.number_of(file)?, *offset),
+                };
+                let flags = kind | libc::MAP_FIXED | if *populate { libc::MAP_POPULATE } else { 0 };
+                let prot = host_protection(*protection);
+                Order::new(libc::SYS_mmap, &[*at, *len, prot, flags as u64, i64::from(fd) as u64, offset])
+            }
+            Change::Unmap { at, len } if valid(*at, *len) => Order::new(libc::SYS_munmap, &[*at, *len]),
+            Change::Protect { at, len, protection } if valid(*at, *len) => {
+                Order::new(libc::SYS_mprotect, &[*at, *len, host_protection(*protection)])
+            }
+            Change::Move { from, len, to, new_len, keep_old } if valid(*from, *len) && valid(*to, *new_len) => {
+                let keep = if *keep_old { libc::MREMAP_DONTUNMAP } else { 0 };
+                let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | keep;
+                Order::new(libc::SYS_mremap, &[*from, *len, *new_len, flags as u64, *to])
+            }
+            Change::Advise { at, len, advice } if valid(*at, *len) => {
+                Order::new(libc::SYS_madvise, &[*at, *len, *advice as u64])
+            }
+            _ => return Err(refused),
+        })
+    }
+
+    /// A copy-on-write copy of this stub, as its child.
+    ///
+    /// # Errors
+    /// As the host refuses.
+    pub fn fork(&self) -> Result<Arc<Self>, PlatformError> {
+        let page = self.stubs.orders.take()?;
+        let (ack, event) = acknowledgement()?;
+        let numbers = [self.stubs.table.add(ack.as_fd())?, self.stubs.table.add(event.as_fd())?];
+        let forked = self.fork_with(page, ack, event, numbers);
+        if forked.is_err() {
+            numbers.into_iter().for_each(|n| self.stubs.table.remove(n));
+        }
+        forked
+    }
+
+    fn fork_with(&self, page: OrderPage, ack: OwnedFd, event: OwnedFd, numbers: [i32; 2]) -> Result<Arc<Self>, PlatformError> {
+        page.put(offset::ACK, &numbers[0].to_le_bytes());
+        page.put(offset::EVENT, &numbers[1].to_le_bytes());
+        let commands = self.commands.lock();
+        let Some(own) = &commands.page else { return Err(PlatformError::Dead) };
+        own.put(offset::CHILD_FILE, &self.stubs.order_number.to_le_bytes());
+        own.put(offset::CHILD_OFFSET, &page.offset().to_le_bytes());
+        let clone = Order::new(libc::SYS_clone, &[(libc::CLONE_FILES | libc::SIGCHLD) as u64]);
+        let inner = self.order_locked(&commands, &[clone], Entry::Forked.address()).map_err(|(_, e)| e)? as i32;
+        // The child reads its parent's page until it has its own: the parent gets no order before the child has answered
+        // one. Its host number is asked for first, since its death has to be noticed.
+        let outer = self.translate(&commands, inner)?;
+        // SAFETY: no memory is passed.
+        let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, outer, 0) };
+        if pidfd < 0 {
+            return Err(PlatformError::Dead);
+        }
+        // SAFETY: a descriptor that the kernel has just made.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd as i32) };
+        let child = Arc::new(Self {
+            stubs: self.stubs.clone(),
+            commands: Mutex::new(Commands { page: Some(page), ack, event, numbers }),
+            host_pid: outer,
+            inner_pid: inner,
+            pidfd,
+            dead: AtomicBool::new(false),
+            is_lead: false,
+        });
+        child.order(&[Order::new(libc::SYS_getpid, &[])])?;
+        drop(commands);
+        Ok(child)
+    }
+
+    /// The sentry's number for a thread that the stub knows by `inner`: the stub makes it the owner of a file, of which
+    /// the host then tells the owner in the sentry's own terms.
+    fn translate(&self, commands: &Commands, inner: i32) -> Result<i32, PlatformError> {
+        const F_SETOWN_EX: u64 = 15;
+        const F_OWNER_TID: i32 = 0;
+        let Some(page) = &commands.page else { return Err(PlatformError::Dead) };
+        page.put(offset::DATA, &F_OWNER_TID.to_le_bytes());
+        page.put(offset::DATA + 4, &inner.to_le_bytes());
+        let own = Order::new(
+            libc::SYS_fcntl,
+            &[commands.numbers[0] as u64, F_SETOWN_EX, layout::ORDERS + offset::DATA as u64],
+        );
+        self.order_locked(commands, &[own], 0).map_err(|(_, e)| e)?;
+        let mut owner = [0i32; 2];
+        // SAFETY: F_GETOWN_EX fills a structure of two ints.
+        if unsafe { libc::fcntl(commands.ack.as_raw_fd(), 16, owner.as_mut_ptr()) } < 0 || owner[1] <= 0 {
+            return Err(PlatformError::Dead);
+        }
+        Ok(owner[1])
+    }
+
+    /// A new application thread, parked.
+    ///
+    /// # Errors
+    /// As the host refuses (`EAGAIN`).
+    pub fn thread(&self) -> Result<HostThread, PlatformError> {
+        self.clone_thread(Entry::Thread)
+    }
+
+    /// Starts the thread of the lead that hands its signals over.
+    ///
+    /// # Errors
+    /// As the host refuses.
+    pub fn signal_thread(&self) -> Result<HostThread, PlatformError> {
+        self.clone_thread(Entry::Signals)
+    }
+
+    fn clone_thread(&self, entry: Entry) -> Result<HostThread, PlatformError> {
+        let flags = libc::CLONE_VM
+            | libc::CLONE_FS
+            | libc::CLONE_FILES
+            | libc::CLONE_SIGHAND
+            | libc::CLONE_THREAD
+            | libc::CLONE_SYSVSEM;
+        let commands = self.commands.lock();
+        let clone = Order::new(libc::SYS_clone, &[flags as u64]);
+        let inner = self.order_locked(&commands, &[clone], entry.address()).map_err(|(_, e)| e)? as i32;
+        let outer = self.translate(&commands, inner)?;
+        Ok(HostThread { outer, inner })
+    }
+
+    /// Unmaps everything of the application's.
+    ///
+    /// # Errors
+    /// As the host refuses.
+    pub fn clear(&self) -> Result<(), PlatformError> {
+        self.order(&[Order::new(libc::SYS_munmap, &[0, APPLICATION_END])]).map(drop)
+    }
+
+    /// Tells the host's tools name and arguments; what fails is left as it was.
+    pub fn set_title(&self, title: &Title) {
+        let commands = self.commands.lock();
+        let Some(page) = &commands.page else { return };
+        let name = &title.name[..title.name.len().min(15)];
+        let mut name_bytes = [0u8; 16];
+        name_bytes[..name.len()].copy_from_slice(name);
+        let length = title.arguments.len().min(layout::TITLE_SIZE as usize);
+        let end = layout::TITLE + length as u64;
+        // SAFETY: the title page is the stub's own, never the application's, and process_vm_writev only reads our bytes.
+        unsafe { self.copy(layout::TITLE, title.arguments.as_ptr().cast_mut(), length, true) };
+        let code_end = layout::CODE + layout::CODE_SIZE;
+        // struct prctl_mm_map: code, data, brk, stack, arguments, environment, auxv, auxv_size, exe_fd.
+        let map: [u64; 13] = [
+            layout::CODE,
+            code_end,
+            layout::CODE,
+            code_end,
+            layout::TITLE,
+            layout::TITLE,
+            layout::TITLE,
+            layout::TITLE,
+            end,
+            end,
+            end,
+            0,
+            0xffff_ffff_0000_0000,
+        ];
+        let mut bytes = Vec::with_capacity(104);
+        for word in map {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        // The last two words are u32 auxv_size and u32 exe_fd.
+        debug_assert!(16 + bytes.len() <= DATA_SIZE);
+        page.put(offset::DATA, &name_bytes);
+        page.put(offset::DATA + 16, &bytes);
+        let data = layout::ORDERS + offset::DATA as u64;
+        let orders = [
+            Order::new(libc::SYS_prctl, &[libc::PR_SET_NAME as u64, data]),
+            Order::new(libc::SYS_prctl, &[35, 14, data + 16, bytes.len() as u64, 0]),
+        ];
+        let _ = self.order_locked(&commands, &orders, 0);
+    }
+
+    /// Copies application memory into `to`.
+    ///
+    /// # Errors
+    /// How far it got.
+    pub fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
+        check_range(from, to.len())?;
+        let mut done = 0;
+        while done < to.len() {
+            let n = (to.len() - done).min(PIECE);
+            // SAFETY: `to[done..done + n]` is writable and lives through the call.
+            let got = unsafe { self.copy(from + done as u64, to[done..].as_mut_ptr(), n, false) };
+            done += got;
+            if got < n {
+                return Err(MemoryFault { done });
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies `from` into application memory.
+    ///
+    /// # Errors
+    /// How far it got.
+    pub fn write(&self, to: u64, from: &[u8]) -> Result<(), MemoryFault> {
+        check_range(to, from.len())?;
+        let mut done = 0;
+        while done < from.len() {
+            let n = (from.len() - done).min(PIECE);
+            // SAFETY: `from[done..done + n]` is readable and lives through the call, which only reads it.
+            let got = unsafe { self.copy(to + done as u64, from[done..].as_ptr().cast_mut(), n, true) };
+            done += got;
+            if got < n {
+                return Err(MemoryFault { done });
+            }
+        }
+        Ok(())
+    }
+
+    /// One `process_vm_readv` or `process_vm_writev`; how many bytes it copied.
+    ///
+    /// # Safety
+    /// `local` has `len` bytes, writable unless `write`.
+    unsafe fn copy(&self, remote: u64, local: *mut u8, len: usize, write: bool) -> usize {
+        if self.dead.load(Ordering::Relaxed) {
+            return 0;
+        }
+        // The host stops at the first page that faults, but only between the elements of the vector; one element a page
+        // makes the count exact.
+        let mut remotes: [libc::iovec; 17] = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; 17];
+        let (mut at, mut left, mut used) = (remote, len, 0);
+        while left > 0 && used < remotes.len() {
+            let n = left.min((PAGE_SIZE - at % PAGE_SIZE) as usize);
+            remotes[used] = libc::iovec { iov_base: at as *mut _, iov_len: n };
+            used += 1;
+            at += n as u64;
+            left -= n;
+        }
+        let local = libc::iovec { iov_base: local.cast(), iov_len: len - left };
+        let call = if write { libc::SYS_process_vm_writev } else { libc::SYS_process_vm_readv };
+        // SAFETY: by this function's contract; remote addresses mean nothing in this process.
+        let got = unsafe { libc::syscall(call, self.host_pid, &raw const local, 1_usize, remotes.as_ptr(), used, 0_usize) };
+        usize::try_from(got).unwrap_or(0)
+    }
+
+    /// Processor time of the whole process.
+    pub fn cpu_time(&self) -> Duration {
+        // The clock id of a process (include/linux/posix-timers.h): ~pid << 3 | CPUCLOCK_SCHED.
+        let clock = (!self.host_pid << 3) | 2;
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: fills the structure above.
+        if unsafe { libc::clock_gettime(clock, &raw mut time) } < 0 {
+            return Duration::ZERO;
+        }
+        Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.clamp(0, 999_999_999) as u32)
+    }
+
+    /// Kills it. Idempotent.
+    pub fn kill(&self) {
+        self.dead.store(true, Ordering::Release);
+        // SAFETY: no memory is passed; a pidfd never names another process.
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), libc::SIGKILL, 0_usize, 0) };
+    }
+
+    /// Lets it end with this status.
+    pub fn exit(&self, status: u8) {
+        let commands = self.commands.lock();
+        if let Some(page) = &commands.page {
+            page.publish(&[Order::new(libc::SYS_exit_group, &[u64::from(status)])], 0);
+        }
+        self.dead.store(true, Ordering::Release);
+        self.await_end(Duration::from_secs(2));
+    }
+
+    /// Whether it has ended.
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    fn await_end(&self, patience: Duration) -> bool {
+        let mut polled = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+        matches!(poll(&mut polled, timeout), Ok(n) if n > 0)
+    }
+}
+
+impl Drop for Stub {
+    fn drop(&mut self) {
+        if !self.is_lead {
+            self.kill();
+        }
+        let ended = self.await_end(Duration::from_secs(if self.is_lead { 0 } else { 5 }));
+        let mut commands = self.commands.lock();
+        for number in commands.numbers {
+            self.stubs.table.remove(number);
+        }
+        // A page goes to another stub only when nobody reads it any more.
+        if let Some(page) = commands.page.take()
+            && !ended
+        {
+            let _ = std::mem::ManuallyDrop::new(page);
+        }
+    }
+}
+
+fn check_range(at: u64, len: usize) -> Result<(), MemoryFault> {
+    match at.checked_add(len as u64) {
+        Some(end) if end <= APPLICATION_END => Ok(()),
+        _ => Err(MemoryFault { done: 0 }),
+    }
+}
+
+fn host_protection(protection: Protection) -> u64 {
+    u64::from(protection.bits())
+}

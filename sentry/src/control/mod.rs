@@ -1,0 +1,3 @@
+//! What the runtime asks a sandbox to do, and what it is told at the start.
+
+pub mod config;

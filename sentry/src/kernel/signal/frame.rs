@@ -1,0 +1,197 @@
+//! The signal frame: what a handler finds on its stack, and what `rt_sigreturn` takes back (x86-64 `struct rt_sigframe`,
+//! arch/x86/include/asm/sigframe.h).
+
+use moat_abi::errno::Errno;
+use moat_abi::signal::{SigAction, SigActionFlags, SigAltStack, SigInfo, SigSet, Signal};
+use moat_platform::Registers;
+use zerocopy::IntoBytes;
+
+use crate::Result;
+use crate::kernel::Current;
+use crate::mm::user::UserMemory;
+
+/// Bytes below the stack pointer that the ABI lets functions use.
+const RED_ZONE: u64 = 128;
+const UC_FP_XSTATE: u64 = 1;
+const UC_SIGCONTEXT_SS: u64 = 2;
+const UC_STRICT_RESTORE_SS: u64 = 4;
+const FP_XSTATE_MAGIC1: u32 = 0x4650_5853;
+const FP_XSTATE_MAGIC2: u32 = 0x4650_5845;
+/// Where the software-reserved words lie in the legacy area.
+const SW_RESERVED: usize = 464;
+/// The legacy (FXSAVE) area.
+const LEGACY: usize = 512;
+/// `rt_sigframe`: return address, ucontext, siginfo.
+const UCONTEXT: usize = 8;
+const MCONTEXT: usize = UCONTEXT + 40;
+const MASK: usize = MCONTEXT + 256;
+const SIGINFO: usize = MASK + 8;
+const FRAME: usize = SIGINFO + 128;
+/// Flags that a handler starts without: direction, trap, resume.
+const CLEARED_FLAGS: u64 = 0x400 | 0x100 | 0x1_0000;
+/// Flags that `rt_sigreturn` may set (FIX_EFLAGS of Linux): AC OF DF TF SF ZF AF PF CF RF.
+const RESTORED_FLAGS: u64 = 0x4_0000 | 0x800 | 0x400 | 0x100 | 0x80 | 0x40 | 0x10 | 0x4 | 0x1 | 0x1_0000;
+
+/// Puts a frame on the stack and points the registers at the handler. `EFAULT` if the stack cannot take it.
+pub fn push(current: &mut Current, signal: Signal, info: &SigInfo, action: &SigAction, mask: SigSet, altstack: SigAltStack) -> Result<()> {
+    let registers = *current.context.registers();
+    let on_altstack = action.flags.contains(SigActionFlags::ONSTACK) && altstack.is_enabled() && !altstack.contains(registers.rsp);
+    let top = if on_altstack { altstack.top() } else { registers.rsp.wrapping_sub(RED_ZONE) };
+    let xstate = xstate_image(current.context.extended_state());
+    let fpstate = (top.wrapping_sub(xstate.len() as u64)) & !63;
+    let frame = ((fpstate.wrapping_sub(FRAME as u64)) & !15).wrapping_sub(8);
+    if altstack.is_enabled() && (on_altstack || altstack.contains(registers.rsp)) && !altstack.contains(frame) {
+        return Err(Errno::EFAULT);
+    }
+    let mut bytes = [0u8; FRAME];
+    put(&mut bytes, 0, action.restorer);
+    put(&mut bytes, UCONTEXT, UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS);
+    put(&mut bytes, UCONTEXT + 16, altstack.sp);
+    put(&mut bytes, UCONTEXT + 24, u64::from(altstack.flags_seen_from(registers.rsp)));
+    put(&mut bytes, UCONTEXT + 32, altstack.size);
+    put_registers(&mut bytes, &registers, current.fault, fpstate);
+    put(&mut bytes, MASK, mask.bits());
+    bytes[SIGINFO..SIGINFO + 128].copy_from_slice(info.as_bytes());
+    let memory = current.memory();
+    memory.write_bytes(fpstate, &xstate)?;
+    memory.write_bytes(frame, &bytes)?;
+    let r = current.context.registers_mut();
+    r.rsp = frame;
+    r.rip = action.handler;
+    r.rax = 0;
+    r.rdi = signal.raw() as u64;
+    r.rsi = frame + SIGINFO as u64;
+    r.rdx = frame + UCONTEXT as u64;
+    r.eflags &= !CLEARED_FLAGS;
+    r.cs = 0x33;
+    r.ss = 0x2b;
+    r.orig_rax = u64::MAX;
+    current.context.reset_extended_state();
+    Ok(())
+}
+
+/// What a frame held.
+pub struct Restored {
+    /// The mask to set.
+    pub mask: SigSet,
+    /// The alternate stack to set, as far as it is valid.
+    pub altstack: SigAltStack,
+}
+
+/// Takes the frame that the stack pointer is behind of back into the registers (`rt_sigreturn`).
+pub fn pop(current: &mut Current) -> Result<Restored> {
+    let at = current.context.registers().rsp.wrapping_sub(8);
+    let memory = current.memory();
+    let mut bytes = [0u8; SIGINFO];
+    memory.read_bytes(at, &mut bytes)?;
+    let flags = get(&bytes, UCONTEXT);
+    let fpstate = get(&bytes, MCONTEXT + 184);
+    if fpstate == 0 {
+        current.context.reset_extended_state();
+    } else {
+        let image = read_xstate(&memory, fpstate)?;
+        current.context.set_extended_state(&image).map_err(|_| Errno::EINVAL)?;
+    }
+    let r = current.context.registers_mut();
+    get_registers(&bytes, r, flags);
+    Ok(Restored {
+        mask: SigSet::from_bits(get(&bytes, MASK)),
+        altstack: SigAltStack::new(get(&bytes, UCONTEXT + 16), get(&bytes, UCONTEXT + 24) as u32, get(&bytes, UCONTEXT + 32)),
+    })
+}
+
+fn put(bytes: &mut [u8], at: usize, value: u64) {
+    bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+}
+
+fn get(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(word)
+}
+
+fn put_registers(bytes: &mut [u8], r: &Registers, fault: crate::kernel::FaultInfo, fpstate: u64) {
+    let words = [
+        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax, r.rcx, r.rsp, r.rip,
+        r.eflags,
+    ];
+    for (i, word) in words.into_iter().enumerate() {
+        put(bytes, MCONTEXT + 8 * i, word);
+    }
+    let selectors = (r.cs & 0xffff) | (r.ss & 0xffff) << 48;
+    put(bytes, MCONTEXT + 144, selectors);
+    put(bytes, MCONTEXT + 152, fault.error);
+    put(bytes, MCONTEXT + 160, fault.trap);
+    put(bytes, MCONTEXT + 176, fault.address);
+    put(bytes, MCONTEXT + 184, fpstate);
+}
+
+fn get_registers(bytes: &[u8], r: &mut Registers, flags: u64) {
+    let word = |i: usize| get(bytes, MCONTEXT + 8 * i);
+    r.r8 = word(0);
+    r.r9 = word(1);
+    r.r10 = word(2);
+    r.r11 = word(3);
+    r.r12 = word(4);
+    r.r13 = word(5);
+    r.r14 = word(6);
+    r.r15 = word(7);
+    r.rdi = word(8);
+    r.rsi = word(9);
+    r.rbp = word(10);
+    r.rbx = word(11);
+    r.rdx = word(12);
+    r.rax = word(13);
+    r.rcx = word(14);
+    r.rsp = word(15);
+    r.rip = word(16);
+    r.eflags = (r.eflags & !RESTORED_FLAGS) | (word(17) & RESTORED_FLAGS);
+    // Only the 64-bit user segments exist here; a frame that asks for others gets them all the same, as Linux would
+    // fault on the return: the sentry makes no 32-bit code possible.
+    let _ = flags;
+    r.cs = 0x33;
+    r.ss = 0x2b;
+    r.orig_rax = u64::MAX;
+}
+
+/// The XSAVE image as it lies in a frame: with the software-reserved words and the trailing magic.
+fn xstate_image(mut state: Vec<u8>) -> Vec<u8> {
+    if state.len() < LEGACY + 64 {
+        state.resize(LEGACY, 0);
+        return state;
+    }
+    let size = state.len() as u32;
+    let features = get(&state, LEGACY);
+    // PTRACE_GETREGSET leaves the enabled feature mask (XCR0) in the reserved words.
+    let enabled = get(&state, SW_RESERVED).max(features | 3);
+    state[SW_RESERVED..LEGACY].fill(0);
+    state[SW_RESERVED..SW_RESERVED + 4].copy_from_slice(&FP_XSTATE_MAGIC1.to_le_bytes());
+    state[SW_RESERVED + 4..SW_RESERVED + 8].copy_from_slice(&(size + 4).to_le_bytes());
+    state[SW_RESERVED + 8..SW_RESERVED + 16].copy_from_slice(&enabled.to_le_bytes());
+    state[SW_RESERVED + 16..SW_RESERVED + 20].copy_from_slice(&size.to_le_bytes());
+    state.extend_from_slice(&FP_XSTATE_MAGIC2.to_le_bytes());
+    state
+}
+
+/// Reads the image of a frame back: the whole of it if the magics are right, otherwise only the legacy area.
+fn read_xstate(memory: &UserMemory, at: u64) -> Result<Vec<u8>> {
+    let mut legacy = vec![0u8; LEGACY];
+    memory.read_bytes(at, &mut legacy)?;
+    let word = |b: &[u8], at: usize| u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
+    let (magic, size) = (word(&legacy, SW_RESERVED), word(&legacy, SW_RESERVED + 16) as usize);
+    let mut image = legacy;
+    if magic == FP_XSTATE_MAGIC1 && (LEGACY + 64..=16 * 1024).contains(&size) {
+        let mut whole = vec![0u8; size + 4];
+        memory.read_bytes(at, &mut whole)?;
+        if word(&whole, size) == FP_XSTATE_MAGIC2 {
+            whole.truncate(size);
+            image = whole;
+        }
+    }
+    image[SW_RESERVED..LEGACY].fill(0);
+    if image.len() == LEGACY {
+        image.resize(LEGACY + 64, 0);
+        image[LEGACY] = 3;
+    }
+    Ok(image)
+}
