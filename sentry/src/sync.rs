@@ -50,6 +50,8 @@ pub enum Rank {
     Inode,
     /// File locks of an inode.
     FileLocks,
+    /// Moves of futex waiters between buckets.
+    FutexMoves,
     /// Buckets of the futex table.
     Futex,
     /// VMAs, for lookups; changes are serialised by the map lock, which is not a lock of this kind.

@@ -29,6 +29,14 @@ impl HostFile {
             .map_err(|e| e as i32)
     }
 
+    /// Sets the length (`ftruncate`).
+    ///
+    /// # Errors
+    /// The host's errno.
+    pub fn set_len(&self, len: u64) -> Result<(), i32> {
+        nix::unistd::ftruncate(&self.fd, i64::try_from(len).map_err(|_| libc::EFBIG)?).map_err(|e| e as i32)
+    }
+
     /// A number that no other `HostFile` of this process ever has: the key of caches that must not keep it open.
     pub fn id(&self) -> u64 {
         self.id

@@ -1,6 +1,7 @@
-//! The only door from the sentry to the host kernel: everything that touches a host descriptor, clock or thread goes
-//! through a safe function of this crate.
+//! The only door from the sentry to the host kernel: memory files, descriptors, clocks, readiness.
 
+pub mod clock;
 pub mod file;
+pub mod random;
 
 pub use file::HostFile;

@@ -33,6 +33,18 @@ pub const APPLICATION_END: u64 = 0x7fff_f000_0000;
 /// The lowest address that may be mapped (`vm.mmap_min_addr`).
 pub const APPLICATION_START: u64 = 0x1_0000;
 
+/// The processor's features as AT_HWCAP and AT_HWCAP2 give them to programs.
+pub fn hardware_capabilities() -> (u64, u64) {
+    // SAFETY: reads this process's own auxiliary vector.
+    unsafe { (libc::getauxval(libc::AT_HWCAP), libc::getauxval(libc::AT_HWCAP2)) }
+}
+
+/// Bytes of a signal frame with the largest vector state (AT_MINSIGSTKSZ).
+pub fn minimum_signal_stack() -> u64 {
+    // SAFETY: as above.
+    unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) }.max(2048)
+}
+
 /// Why a platform could not do what it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PlatformError {
@@ -184,7 +196,7 @@ pub trait Kicker: Send + Sync {
 }
 
 /// One application thread.
-pub trait Context: Send {
+pub trait Context: Send + Sync {
     /// Runs the application until it needs the kernel. Must always be polled by the same thread on platforms with
     /// [`Platform::thread_per_task`]; that thread blocks inside.
     fn poll_run(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Exit>;

@@ -120,6 +120,11 @@ pub trait FileOperations: Send + Sync + Any {
             _ => Err(Errno::ENODEV),
         }
     }
+    /// `ftruncate` of a file without an inode (memfd).
+    fn truncate(&self, file: &OpenFile, length: u64) -> Result<()> {
+        let _ = (file, length);
+        Err(Errno::EINVAL)
+    }
     /// Called when a descriptor of it is closed, as Linux's `flush`; the last reference ends by `Drop`.
     fn flush(&self, file: &OpenFile) -> Result<()> {
         let _ = file;

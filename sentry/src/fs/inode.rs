@@ -14,7 +14,7 @@ use moat_abi::time::Timespec;
 use super::Path;
 use super::file::FileOperations;
 use crate::Result;
-use crate::kernel::Current;
+use crate::kernel::Task;
 
 /// The attributes of an inode, as `stat` shows them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -203,8 +203,8 @@ pub trait Inode: Send + Sync + Any {
         Err(Errno::EINVAL)
     }
     /// For a magic link of /proc: where it leads for this task, without a walk. `None` for ordinary symlinks.
-    fn magic_link(&self, current: &Current) -> Option<Result<Path>> {
-        let _ = current;
+    fn magic_link(&self, task: &Task) -> Option<Result<Path>> {
+        let _ = task;
         None
     }
     /// Reads an extended attribute (`name` with its namespace prefix).

@@ -5,12 +5,17 @@
 
 pub mod context;
 pub mod dentry;
+pub mod dev;
 pub mod fd_table;
 pub mod file;
 pub mod inode;
+pub mod locks;
 pub mod mount;
+pub mod notify;
 pub mod open;
 pub mod permission;
+pub mod pidfd;
+pub mod pipe;
 pub mod walk;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use moat_abi::stat::FileType;
 use super::permission::{self, Access};
 use super::{Dentry, Path};
 use crate::Result;
-use crate::kernel::Current;
+use crate::kernel::Task;
 
 /// The longest path, with its NUL.
 pub const PATH_MAX: usize = 4096;
@@ -38,7 +38,7 @@ pub enum LastKind {
 
 /// One resolution under way.
 struct Walk<'a> {
-    current: &'a Current,
+    task: &'a Task,
     root: Path,
     base: Path,
     at: Path,
@@ -50,19 +50,19 @@ struct Walk<'a> {
 }
 
 /// Resolves `path` from `base` to something that exists. `follow`: whether a symbolic link at the end is followed.
-pub fn resolve(current: &Current, base: &Path, path: &[u8], follow: bool) -> Result<Path> {
-    resolve_restricted(current, base, path, follow, ResolveFlags::empty())
+pub fn resolve(task: &Task, base: &Path, path: &[u8], follow: bool) -> Result<Path> {
+    resolve_restricted(task, base, path, follow, ResolveFlags::empty())
 }
 
 /// The same with the restrictions of `openat2`.
 pub fn resolve_restricted(
-    current: &Current,
+    task: &Task,
     base: &Path,
     path: &[u8],
     follow: bool,
     restrict: ResolveFlags,
 ) -> Result<Path> {
-    let mut walk = Walk::new(current, base, path, restrict)?;
+    let mut walk = Walk::new(task, base, path, restrict)?;
     while let Some(name) = walk.rest.pop() {
         let last = walk.rest.is_empty();
         walk.step(&name, !last || follow || walk.slash)?;
@@ -74,18 +74,18 @@ pub fn resolve_restricted(
 }
 
 /// Resolves all but the last component.
-pub fn resolve_parent(current: &Current, base: &Path, path: &[u8]) -> Result<LastKind> {
-    resolve_parent_restricted(current, base, path, ResolveFlags::empty())
+pub fn resolve_parent(task: &Task, base: &Path, path: &[u8]) -> Result<LastKind> {
+    resolve_parent_restricted(task, base, path, ResolveFlags::empty())
 }
 
 /// The same with the restrictions of `openat2`.
 pub fn resolve_parent_restricted(
-    current: &Current,
+    task: &Task,
     base: &Path,
     path: &[u8],
     restrict: ResolveFlags,
 ) -> Result<LastKind> {
-    let mut walk = Walk::new(current, base, path, restrict)?;
+    let mut walk = Walk::new(task, base, path, restrict)?;
     loop {
         let Some(name) = walk.rest.pop() else { return Ok(LastKind::Special(walk.at)) };
         if !walk.rest.is_empty() {
@@ -103,13 +103,13 @@ pub fn resolve_parent_restricted(
 
 /// Resolves `path` as `open(O_CREAT)` does: through a symbolic link at the end to where the file would be made.
 pub fn resolve_for_create(
-    current: &Current,
+    task: &Task,
     base: &Path,
     path: &[u8],
     follow: bool,
     restrict: ResolveFlags,
 ) -> Result<(LastKind, Option<Path>)> {
-    let mut walk = Walk::new(current, base, path, restrict)?;
+    let mut walk = Walk::new(task, base, path, restrict)?;
     loop {
         let Some(name) = walk.rest.pop() else {
             let at = walk.at;
@@ -136,7 +136,7 @@ pub fn resolve_for_create(
 }
 
 impl<'a> Walk<'a> {
-    fn new(current: &'a Current, base: &Path, path: &[u8], restrict: ResolveFlags) -> Result<Self> {
+    fn new(task: &'a Task, base: &Path, path: &[u8], restrict: ResolveFlags) -> Result<Self> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }
@@ -144,9 +144,9 @@ impl<'a> Walk<'a> {
             return Err(Errno::ENAMETOOLONG);
         }
         let scoped = restrict.intersects(ResolveFlags::IN_ROOT | ResolveFlags::BENEATH);
-        let root = if scoped { base.clone() } else { current.fs().root() };
+        let root = if scoped { base.clone() } else { task.fs().root() };
         let mut walk = Self {
-            current,
+            task,
             root,
             base: base.clone(),
             at: base.clone(),
@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
         if inode.file_type() != FileType::Directory {
             return Err(Errno::ENOTDIR);
         }
-        permission::check(inode, &self.current.credentials(), Access::EXECUTE)
+        permission::check(inode, &self.task.credentials(), Access::EXECUTE)
     }
 
     fn child(&self, name: &[u8]) -> Result<Path> {
@@ -198,7 +198,7 @@ impl<'a> Walk<'a> {
         }
         let dentry: Arc<Dentry> = self.at.dentry.lookup(name)?;
         let path = Path { mount: self.at.mount.clone(), dentry };
-        let seen = self.current.kernel().mounts().topmost(path);
+        let seen = self.task.kernel().mounts().topmost(path);
         if self.restrict.contains(ResolveFlags::NO_XDEV) && !Arc::ptr_eq(&seen.mount, &self.at.mount) {
             return Err(Errno::EXDEV);
         }
@@ -232,7 +232,7 @@ impl<'a> Walk<'a> {
             return Err(Errno::EXDEV);
         }
         let parent = self.at.parent();
-        let parent = self.current.kernel().mounts().topmost(parent);
+        let parent = self.task.kernel().mounts().topmost(parent);
         self.jump(parent)
     }
 
@@ -242,7 +242,7 @@ impl<'a> Walk<'a> {
             return Err(Errno::ELOOP);
         }
         let inode = link.inode()?.clone();
-        if let Some(target) = inode.magic_link(self.current) {
+        if let Some(target) = inode.magic_link(self.task) {
             if self.restrict.contains(ResolveFlags::NO_MAGICLINKS) {
                 return Err(Errno::ELOOP);
             }

@@ -195,6 +195,11 @@ impl Task {
         drop(old);
     }
 
+    /// Gives up the descriptor table of a task that has ended.
+    pub(super) fn release_shared(&self) {
+        self.update_shared(|shared| shared.files = Arc::default());
+    }
+
     /// Replaces its credentials.
     pub fn set_credentials(&self, credentials: Credentials) {
         self.shared.lock().credentials = Arc::new(credentials);

@@ -56,6 +56,10 @@ pub struct State {
     pub dumpable: u32,
     /// `personality(2)`.
     pub personality: u32,
+    /// The wait status of the leader, once it has ended.
+    pub leader_status: Option<u32>,
+    /// The real user at the end.
+    pub uid_at_end: u32,
 }
 
 impl ThreadGroup {
@@ -74,6 +78,8 @@ impl ThreadGroup {
                     executable,
                     dumpable: 1,
                     personality: 0,
+                    leader_status: None,
+                    uid_at_end: 0,
                 },
             ),
             stub,
@@ -160,6 +166,28 @@ impl ThreadGroup {
     /// Whether its parent still waits for its execve or end.
     pub fn is_vfork_pending(&self) -> bool {
         self.vfork_pending.load(Ordering::Acquire)
+    }
+
+    /// The real user that it had at its end.
+    pub fn uid_at_end(&self) -> u32 {
+        self.state.lock().uid_at_end
+    }
+
+    /// Processor time of all its threads, ended ones included.
+    pub fn cpu_time(&self) -> std::time::Duration {
+        let usage = self.usage();
+        usage.user + usage.system
+    }
+
+    /// What its threads have used so far, ended ones included.
+    pub fn usage(&self) -> Usage {
+        let mut usage = self.state.lock().ended_threads;
+        for task in self.tasks() {
+            let (user, system) = task.times();
+            usage.user += user;
+            usage.system += system;
+        }
+        usage
     }
 
     /// `oom_score_adj`.

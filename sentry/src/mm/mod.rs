@@ -27,6 +27,9 @@ use vma::{Backing, Vma, VmaMap};
 /// The most VMAs of one address space (`vm.max_map_count`).
 pub const MAX_MAP_COUNT: usize = 65_530;
 
+/// Below this mmap searches until the stack is there: its random offset and the least gap stay free.
+const MMAP_TOP: u64 = APPLICATION_END - (512 << 20);
+
 /// Addresses that /proc and prctl(PR_SET_MM) know by name.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs, reason = "the names of `struct prctl_mm_map`")]
@@ -67,7 +70,8 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 impl MemoryManager {
     /// The memory of `space`, with nothing mapped.
     pub fn new(space: Arc<dyn AddressSpace>) -> Arc<Self> {
-        Arc::new(Self::with(space, VmaMap::default(), Layout::default(), Vec::new()))
+        let layout = Layout { mmap_top: MMAP_TOP, ..Layout::default() };
+        Arc::new(Self::with(space, VmaMap::default(), layout, Vec::new()))
     }
 
     fn with(space: Arc<dyn AddressSpace>, vmas: VmaMap, layout: Layout, auxv: Vec<u8>) -> Self {

@@ -87,11 +87,6 @@ impl SignalHandlers {
         Arc::new(Self { actions: Mutex::new(Rank::Leaf, actions) })
     }
 
-    /// Resets every handler to the default (CLONE_CLEAR_SIGHAND); ignored ones stay.
-    pub fn cleared(&self) -> Arc<Self> {
-        self.after_exec()
-    }
-
     /// The signals that are ignored and those that are caught, for /proc.
     pub fn sets(&self) -> (SigSet, SigSet) {
         let actions = self.actions.lock();
@@ -137,6 +132,7 @@ impl TaskSignals {
 }
 
 /// What the threads of a process share of signals.
+#[derive(Default)]
 pub struct GroupSignals {
     /// Signals sent to the process.
     pub pending: SignalQueue,
@@ -153,12 +149,5 @@ pub struct GroupSignals {
 pub struct Stop {
     /// The signal that stopped it.
     pub signal: Signal,
-    /// Whether the parent was told.
-    pub reported: bool,
 }
 
-impl Default for GroupSignals {
-    fn default() -> Self {
-        Self { pending: SignalQueue::default(), stop: None, exiting: None, exec_by: None }
-    }
-}

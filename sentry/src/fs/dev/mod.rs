@@ -1,0 +1,74 @@
+//! Character devices (null(4), random(4), full(4)).
+
+use std::any::Any;
+use std::sync::Arc;
+
+use moat_abi::errno::Errno;
+use moat_abi::fcntl::OpenFlags;
+use moat_abi::stat::makedev;
+
+use super::file::{FileOperations, OpenFile, Seeking};
+use super::Path;
+use crate::Result;
+
+/// `/dev/null`.
+pub const NULL: u64 = makedev(1, 3);
+/// `/dev/zero`.
+pub const ZERO: u64 = makedev(1, 5);
+/// `/dev/full`.
+pub const FULL: u64 = makedev(1, 7);
+/// `/dev/random`.
+pub const RANDOM: u64 = makedev(1, 8);
+/// `/dev/urandom`.
+pub const URANDOM: u64 = makedev(1, 9);
+
+/// Opens the device `rdev` through the node at `path`. `ENXIO` if there is none of that number.
+pub fn open_device(rdev: u64, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
+    let device = match rdev {
+        NULL => Memory::Null,
+        ZERO => Memory::Zero,
+        FULL => Memory::Full,
+        RANDOM | URANDOM => Memory::Random,
+        _ => return Err(Errno::ENXIO),
+    };
+    Ok(OpenFile::new(Arc::new(device), Some(path), flags))
+}
+
+/// The memory devices.
+enum Memory {
+    Null,
+    Zero,
+    Full,
+    Random,
+}
+
+impl FileOperations for Memory {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn seeking(&self) -> Seeking {
+        Seeking::Ignored
+    }
+
+    fn read_at(&self, _: &OpenFile, buf: &mut [u8], _: u64) -> Result<usize> {
+        match self {
+            Self::Null => Ok(0),
+            Self::Zero | Self::Full => {
+                buf.fill(0);
+                Ok(buf.len())
+            }
+            Self::Random => {
+                moat_host::random::fill(buf).map_err(Errno::from_raw)?;
+                Ok(buf.len())
+            }
+        }
+    }
+
+    fn write_at(&self, _: &OpenFile, buf: &[u8], _: u64) -> Result<usize> {
+        match self {
+            Self::Full => Err(Errno::ENOSPC),
+            _ => Ok(buf.len()),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The running task: what only it may touch.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moat_platform::Context;
+
+use super::Task;
+use crate::mm::user::UserMemory;
+
+/// The last fault of a task, as a signal frame shows it (`trapno`, `err`, `cr2`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FaultInfo {
+    /// The vector of the exception.
+    pub trap: u64,
+    /// The error code.
+    pub error: u64,
+    /// The address.
+    pub address: u64,
+}
+
+/// A system call that a signal (or a pause) interrupted, until it is known whether a handler runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Interrupted {
+    /// How it wants to be restarted.
+    pub errno: moat_abi::errno::Errno,
+    /// Its number.
+    pub number: u64,
+}
+
+/// What `restart_syscall` goes on with.
+#[derive(Clone, Copy, Debug)]
+pub enum RestartBlock {
+    /// A sleep until an instant; the rest is written to `remainder` if it is interrupted again.
+    Nanosleep {
+        /// When it ends.
+        until: Instant,
+        /// Where the rest goes, or 0.
+        remainder: u64,
+    },
+    /// A futex wait with a time limit.
+    Futex {
+        /// The word.
+        address: u64,
+        /// The value that it must have.
+        value: u32,
+        /// The bits of interest.
+        bitset: u32,
+        /// Whether it is private to the process.
+        private: bool,
+        /// When it ends.
+        until: Instant,
+    },
+    /// A poll with a time limit.
+    Poll {
+        /// The array.
+        fds: u64,
+        /// Its length.
+        count: u32,
+        /// When it ends.
+        until: Option<Instant>,
+    },
+}
+
+/// A task, held by the future that runs it.
+pub struct Current {
+    /// What others see of it.
+    pub task: Arc<Task>,
+    /// Its thread on the platform.
+    pub context: Box<dyn Context>,
+    /// Its last fault.
+    pub fault: FaultInfo,
+    /// See [`Interrupted`].
+    pub interrupted: Option<Interrupted>,
+    /// See [`RestartBlock`].
+    pub restart: Option<RestartBlock>,
+    /// The wait status that this thread ends with, once that is decided.
+    pub ending: Option<u32>,
+    /// When the system call under way began.
+    pub entered: Instant,
+    system_time: Duration,
+}
+
+impl Current {
+    /// The task `task`, on the platform's `context`.
+    pub fn new(task: Arc<Task>, context: Box<dyn Context>) -> Self {
+        task.set_kicker(context.kicker());
+        Self {
+            task,
+            context,
+            fault: FaultInfo::default(),
+            interrupted: None,
+            restart: None,
+            ending: None,
+            entered: Instant::now(),
+            system_time: Duration::ZERO,
+        }
+    }
+
+    /// Its memory, for copies.
+    pub fn memory(&self) -> UserMemory {
+        self.task.memory_manager().user()
+    }
+
+    /// Goes on with another thread of the platform (after an `execve` that changed the address space).
+    pub fn replace_context(&mut self, context: Box<dyn Context>) {
+        self.task.set_kicker(context.kicker());
+        self.context = context;
+    }
+
+    /// Charges the time of the system call that ends now.
+    pub fn charge_system_call(&mut self) {
+        self.system_time += self.entered.elapsed();
+        self.task.charge(self.context.cpu_time(), self.system_time);
+    }
+}
+
+impl Deref for Current {
+    type Target = Arc<Task>;
+    fn deref(&self) -> &Arc<Task> {
+        &self.task
+    }
+}

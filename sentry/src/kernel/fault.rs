@@ -1,0 +1,41 @@
+//! Synchronous exceptions: grown stacks, or a signal.
+
+use moat_abi::resource::Resource;
+use moat_abi::signal::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, SigInfo, Signal};
+
+use super::signal::send;
+use super::{Current, FaultInfo};
+
+/// Handles an exception that application code caused.
+pub async fn handle(current: &mut Current, signal: i32, code: i32, address: u64) {
+    let Some(signal) = Signal::from_raw(signal) else { return };
+    if signal == SIGSEGV && code == SigInfo::SEGV_MAPERR {
+        let limit = current.group_ref().limit(Resource::Stack);
+        let memory = current.memory_manager();
+        if memory.grow_stack(address, limit).await {
+            return;
+        }
+    }
+    current.fault = FaultInfo { trap: vector(signal), error: error_code(signal, code), address };
+    send::force(&current.task, signal, SigInfo::fault(signal, code, address));
+}
+
+/// The exception's vector, as far as the signal tells.
+fn vector(signal: Signal) -> u64 {
+    match signal {
+        SIGSEGV | SIGBUS => 14,
+        SIGILL => 6,
+        SIGFPE => 0,
+        SIGTRAP => 3,
+        _ => 0,
+    }
+}
+
+/// The page-fault error code, as far as the signal tells: user mode, and whether the page was there.
+fn error_code(signal: Signal, code: i32) -> u64 {
+    match signal {
+        SIGSEGV if code == SigInfo::SEGV_ACCERR => 5,
+        SIGSEGV | SIGBUS => 4,
+        _ => 0,
+    }
+}

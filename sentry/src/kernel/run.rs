@@ -1,0 +1,53 @@
+//! The life of a task: run application code, service what it asks for, repeat.
+
+use std::future::poll_fn;
+use std::time::Instant;
+
+use moat_abi::signal::{SIGKILL, SigInfo, Signal};
+use moat_platform::Exit;
+
+use super::{Current, exit, fault};
+use super::signal::{deliver, send};
+use crate::syscalls;
+
+/// Runs a task to its end.
+pub async fn run(mut current: Current) {
+    while current.ending.is_none() {
+        if current.signal_pending() || current.interrupted.is_some() {
+            deliver::deliver(&mut current).await;
+            continue;
+        }
+        if !current.enter_application() {
+            continue;
+        }
+        let stopped = poll_fn(|cx| current.context.poll_run(cx)).await;
+        current.leave_application();
+        current.entered = Instant::now();
+        match stopped {
+            Exit::Syscall { abi, number, arguments } => {
+                syscalls::service(&mut current, abi, number, arguments).await;
+                current.charge_system_call();
+            }
+            Exit::Exception { signal, code, address } => fault::handle(&mut current, signal, code, address).await,
+            Exit::Kicked => {
+                current.recalculate_pending();
+            }
+            Exit::HostSignal { signal } => {
+                if let Some(signal) = Signal::from_raw(signal) {
+                    // A host signal that finds the guest's queue full is lost, as on Linux.
+                    let _ = send::to_process(
+                        current.group_ref(),
+                        signal,
+                        SigInfo::kernel(signal),
+                        send::Origin::Outside,
+                    );
+                }
+            }
+            Exit::Dead => {
+                exit::group(&current, moat_abi::wait::signaled(SIGKILL, false));
+                current.ending = Some(moat_abi::wait::signaled(SIGKILL, false));
+            }
+        }
+    }
+    exit::end(current).await;
+}

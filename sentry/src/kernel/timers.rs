@@ -1,0 +1,220 @@
+//! A process's timers: setitimer(2), timer_create(2).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use moat_abi::errno::Errno;
+use moat_abi::signal::{SIGALRM, SigInfo, Signal};
+
+use super::clock::Clock;
+use super::signal::send::{self, Origin};
+use super::thread_group::ThreadGroup;
+use crate::Result;
+use crate::executor::timer::{Armed, TimerQueue};
+use crate::executor::wait::Notify;
+
+/// See the module.
+#[derive(Default)]
+pub struct ProcessTimers {
+    real: Option<RealTimer>,
+    posix: BTreeMap<i32, PosixTimer>,
+    next: i32,
+}
+
+/// ITIMER_REAL.
+struct RealTimer {
+    expires: Instant,
+    interval: Duration,
+    _armed: Armed,
+}
+
+/// What a POSIX timer does when it expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing (SIGEV_NONE).
+    Nothing,
+    /// Sends a signal to the process.
+    Process(Signal, u64),
+    /// Sends a signal to a thread.
+    Thread(Signal, u64, u32),
+}
+
+/// A timer of timer_create.
+pub struct PosixTimer {
+    clock: Clock,
+    expiry: Expiry,
+    expires: Option<Instant>,
+    interval: Duration,
+    overrun: i32,
+    armed: Option<Armed>,
+}
+
+/// The most POSIX timers of a process.
+const POSIX_MAX: usize = 1024;
+
+struct Fire {
+    group: Weak<ThreadGroup>,
+    /// `None` for ITIMER_REAL.
+    timer: Option<i32>,
+}
+
+impl Notify for Fire {
+    fn notify(&self) {
+        let Some(group) = self.group.upgrade() else { return };
+        match self.timer {
+            None => fire_real(&group),
+            Some(id) => fire_posix(&group, id),
+        }
+    }
+}
+
+fn arm(group: &Arc<ThreadGroup>, at: Instant, timer: Option<i32>) -> Armed {
+    TimerQueue::global().arm(at, Arc::new(Fire { group: Arc::downgrade(group), timer }))
+}
+
+/// The next expiry of a periodic timer that expired at `last`, and how many were missed.
+fn next_expiry(last: Instant, interval: Duration) -> (Instant, i32) {
+    let late = Instant::now().saturating_duration_since(last);
+    let missed = (late.as_nanos() / interval.as_nanos().max(1)).min(i32::MAX as u128) as u32;
+    (last + interval * (missed + 1), missed as i32)
+}
+
+fn fire_real(group: &Arc<ThreadGroup>) {
+    {
+        let mut state = group.state().lock();
+        let Some(timer) = state.timers.real.take() else { return };
+        if !timer.interval.is_zero() {
+            let (expires, _) = next_expiry(timer.expires, timer.interval);
+            state.timers.real = Some(RealTimer { expires, interval: timer.interval, _armed: arm(group, expires, None) });
+        }
+    }
+    // SIGALRM is no queued signal; it cannot be refused.
+    let _ = send::to_process(group, SIGALRM, SigInfo::kernel(SIGALRM), Origin::Inside);
+}
+
+fn fire_posix(group: &Arc<ThreadGroup>, id: i32) {
+    let (expiry, overrun) = {
+        let mut state = group.state().lock();
+        let Some(timer) = state.timers.posix.get_mut(&id) else { return };
+        let mut missed = 0;
+        match timer.expires.take() {
+            Some(last) if !timer.interval.is_zero() => {
+                let (expires, late) = next_expiry(last, timer.interval);
+                missed = late;
+                timer.expires = Some(expires);
+                timer.armed = Some(arm(group, expires, Some(id)));
+            }
+            _ => timer.armed = None,
+        }
+        timer.overrun = missed;
+        (timer.expiry, missed)
+    };
+    match expiry {
+        Expiry::Nothing => {}
+        Expiry::Process(signal, value) => {
+            let _ = send::to_process(group, signal, SigInfo::timer(signal, id, overrun, value), Origin::Inside);
+        }
+        Expiry::Thread(signal, value, tid) => {
+            if let Some(task) = group.tasks().into_iter().find(|t| t.tid() == tid) {
+                let _ = send::to_task(&task, signal, SigInfo::timer(signal, id, overrun, value), Origin::Inside);
+            }
+        }
+    }
+}
+
+impl ProcessTimers {
+    /// What `execve` keeps: the interval timer.
+    pub fn keep_over_exec(&mut self) -> Self {
+        Self { real: self.real.take(), ..Self::default() }
+    }
+}
+
+/// How long until a timer expires, and its interval; zeroes if it is not armed.
+pub type Setting = (Duration, Duration);
+
+fn left(expires: Option<Instant>) -> Duration {
+    // An armed timer never shows zero.
+    expires.map_or(Duration::ZERO, |e| e.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1000)))
+}
+
+/// ITIMER_REAL's setting.
+pub fn real(group: &Arc<ThreadGroup>) -> Setting {
+    let state = group.state().lock();
+    state.timers.real.as_ref().map_or_else(Default::default, |t| (left(Some(t.expires)), t.interval))
+}
+
+/// Sets ITIMER_REAL; the old setting.
+pub fn set_real(group: &Arc<ThreadGroup>, value: Duration, interval: Duration) -> Setting {
+    let old = real(group);
+    let new = (!value.is_zero()).then(|| {
+        let expires = far(value);
+        RealTimer { expires, interval, _armed: arm(group, expires, None) }
+    });
+    let replaced = std::mem::replace(&mut group.state().lock().timers.real, new);
+    drop(replaced);
+    old
+}
+
+/// An instant that far ahead, within what the host can count.
+pub fn far(ahead: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(ahead).unwrap_or_else(|| now + Duration::from_secs(u64::from(u32::MAX)))
+}
+
+/// `timer_create`.
+pub fn create(group: &Arc<ThreadGroup>, clock: Clock, expiry: impl FnOnce(i32) -> Expiry) -> Result<i32> {
+    let mut state = group.state().lock();
+    let timers = &mut state.timers;
+    if timers.posix.len() >= POSIX_MAX {
+        return Err(Errno::EAGAIN);
+    }
+    let mut id = timers.next;
+    while timers.posix.contains_key(&id) {
+        id = id.wrapping_add(1) & i32::MAX;
+    }
+    timers.next = id.wrapping_add(1) & i32::MAX;
+    let timer =
+        PosixTimer { clock, expiry: expiry(id), expires: None, interval: Duration::ZERO, overrun: 0, armed: None };
+    timers.posix.insert(id, timer);
+    Ok(id)
+}
+
+/// The clock of a timer.
+pub fn clock_of(group: &Arc<ThreadGroup>, id: i32) -> Result<Clock> {
+    group.state().lock().timers.posix.get(&id).map(|t| t.clock).ok_or(Errno::EINVAL)
+}
+
+/// `timer_settime`: expires at `at` (`None` disarms); the old setting.
+pub fn set(group: &Arc<ThreadGroup>, id: i32, at: Option<Instant>, interval: Duration) -> Result<Setting> {
+    let armed = at.map(|at| arm(group, at, Some(id)));
+    let (old, replaced) = {
+        let mut state = group.state().lock();
+        let timer = state.timers.posix.get_mut(&id).ok_or(Errno::EINVAL)?;
+        let old = (left(timer.expires), timer.interval);
+        timer.expires = at;
+        timer.interval = interval;
+        timer.overrun = 0;
+        (old, std::mem::replace(&mut timer.armed, armed))
+    };
+    drop(replaced);
+    Ok(old)
+}
+
+/// `timer_gettime`.
+pub fn get(group: &Arc<ThreadGroup>, id: i32) -> Result<Setting> {
+    let state = group.state().lock();
+    let timer = state.timers.posix.get(&id).ok_or(Errno::EINVAL)?;
+    Ok((left(timer.expires), timer.interval))
+}
+
+/// `timer_getoverrun`.
+pub fn overrun(group: &Arc<ThreadGroup>, id: i32) -> Result<i32> {
+    group.state().lock().timers.posix.get(&id).map(|t| t.overrun).ok_or(Errno::EINVAL)
+}
+
+/// `timer_delete`.
+pub fn delete(group: &Arc<ThreadGroup>, id: i32) -> Result<()> {
+    let removed = group.state().lock().timers.posix.remove(&id);
+    removed.map(drop).ok_or(Errno::EINVAL)
+}

@@ -1,0 +1,37 @@
+//! System calls: one file a family, and [`table`], the one table of them all.
+//!
+//! A call is a function of the running task and typed arguments. Those that can block are `async` and await nothing but
+//! `Task::wait_for` and its like; a signal makes them give an `ERESTART*` error, which the point of delivery turns into
+//! EINTR or another try.
+
+pub mod arguments;
+mod macros;
+pub mod table;
+
+pub mod file;
+
+use moat_abi::errno::Errno;
+use moat_platform::Abi;
+
+use crate::kernel::Current;
+use crate::kernel::current::Interrupted;
+use arguments::Outcome;
+
+/// Services the system call that the task stopped at.
+pub async fn service(current: &mut Current, abi: Abi, number: u64, arguments: [u64; 6]) {
+    let result = match abi {
+        Abi::X86_64 => table::dispatch(current, number, arguments).await,
+        Abi::I386 => Err(Errno::ENOSYS),
+    };
+    match result {
+        Ok(Outcome::Value(value)) => current.context.set_result(value),
+        Ok(Outcome::Registers) => {}
+        Err(errno) => {
+            let shown = if errno.is_restart() { Errno::EINTR } else { errno };
+            current.context.set_result(-i64::from(shown.raw()) as u64);
+            if errno.is_restart() {
+                current.interrupted = Some(Interrupted { errno, number });
+            }
+        }
+    }
+}
