@@ -8,6 +8,7 @@ pub mod dentry;
 pub mod dev;
 pub mod fd_table;
 pub mod file;
+pub mod host;
 pub mod inode;
 pub mod kernfs;
 pub mod locks;
