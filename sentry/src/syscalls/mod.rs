@@ -8,7 +8,9 @@ pub mod arguments;
 mod macros;
 pub mod table;
 
+pub mod epoll;
 pub mod file;
+pub mod poll;
 
 use moat_abi::errno::Errno;
 use moat_platform::Abi;
