@@ -6,6 +6,7 @@
 pub mod context;
 pub mod dentry;
 pub mod dev;
+pub mod epoll;
 pub mod fd_table;
 pub mod file;
 pub mod host;

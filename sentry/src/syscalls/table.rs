@@ -7,6 +7,7 @@ use super::macros::syscalls;
 use crate::Result;
 use crate::kernel::Current;
 use moat_abi::capability::CapUserHeader;
+use moat_abi::epoll::EpollEvent;
 use moat_abi::errno::Errno;
 use moat_abi::fcntl::{AtFlags, FallocateFlags, OpenFlags, OpenHow, RenameFlags};
 use moat_abi::mman::{MapFlags, MremapFlags, MsyncFlags, Prot};
@@ -37,6 +38,7 @@ syscalls! {
     4 stat(path: UserPath, out: Out<Stat>) -> () = call stat::stat;
     5 fstat(fd: Fd, out: Out<Stat>) -> () = call stat::fstat;
     6 lstat(path: UserPath, out: Out<Stat>) -> () = call stat::lstat;
+    7 poll(fds: UserOpaque, count: u32, timeout: i32) -> u64 = wait poll::poll;
     8 lseek(fd: Fd, offset: i64, whence: i32) -> u64 = call file::lseek;
     9 mmap(address: Address, len: u64, prot: Prot, flags: MapFlags, fd: Fd, offset: u64) -> Address = wait memory::mmap;
     10 mprotect(address: Address, len: u64, prot: Prot) -> () = wait memory::mprotect;
@@ -52,6 +54,7 @@ syscalls! {
     20 writev(fd: Fd, vector: UserOpaque, count: usize) -> usize = wait file::writev;
     21 access(path: UserPath, mode: u32) -> () = call stat::access;
     22 pipe(out: Out<[i32; 2]>) -> () = call pipes::pipe;
+    23 select(count: i32, input: UserOpaque, output: UserOpaque, other: UserOpaque, timeout: InOut<Timeval>) -> u64 = wait poll::select;
     24 sched_yield() -> () = call sched::sched_yield;
     25 mremap(old: Address, old_len: u64, new_len: u64, flags: MremapFlags, new: Address) -> Address = wait memory::mremap;
     26 msync(address: Address, len: u64, flags: MsyncFlags) -> () = call memory::msync;
@@ -164,6 +167,7 @@ syscalls! {
     202 futex(address: Address, operation: u32, value: u32, timeout: u64, second: Address, value3: u32) -> u64 = wait futex::futex;
     203 sched_setaffinity(pid: Pid, size: usize, mask: UserOpaque) -> () = call sched::sched_setaffinity;
     204 sched_getaffinity(pid: Pid, size: usize, mask: OutBytes<1>) -> usize = call sched::sched_getaffinity;
+    213 epoll_create(size: i32) -> Fd = call epoll::epoll_create;
     217 getdents64(fd: Fd, buffer: OutBytes<2>, size: u32) -> usize = call directories::getdents64;
     218 set_tid_address(address: Address) -> u32 = call process::set_tid_address;
     219 restart_syscall() -> u64 = wait signals::restart_syscall;
@@ -178,6 +182,8 @@ syscalls! {
     229 clock_getres(clock: i32, out: Out<Timespec>) -> () = call clock::clock_getres;
     230 clock_nanosleep(clock: i32, flags: u32, time: In<Timespec>, remainder: Out<Timespec>) -> () = wait clock::clock_nanosleep;
     231 exit_group(status: u32) -> () = call process::exit_group;
+    232 epoll_wait(epfd: Fd, events: UserOpaque, limit: i32, timeout: i32) -> usize = wait epoll::epoll_wait;
+    233 epoll_ctl(epfd: Fd, operation: i32, fd: Fd, event: In<EpollEvent>) -> () = call epoll::epoll_ctl;
     234 tgkill(pid: Pid, tid: Pid, signal: SignalNumber) -> () = call signals::tgkill;
     235 utimes(path: UserPath, times: In<[Timeval; 2]>) -> () = call stat::utimes;
     247 waitid(kind: u32, id: Pid, info: Out<SigInfo>, options: u32, usage: Out<Rusage>) -> () = wait wait::waitid;
@@ -194,6 +200,8 @@ syscalls! {
     267 readlinkat(dirfd: DirFd, path: UserPath, buffer: OutBytes<3>, size: i32) -> usize = call links::readlinkat;
     268 fchmodat(dirfd: DirFd, path: UserPath, mode: ModeBits) -> () = call stat::fchmodat;
     269 faccessat(dirfd: DirFd, path: UserPath, mode: u32) -> () = call stat::faccessat;
+    270 pselect6(count: i32, input: UserOpaque, output: UserOpaque, other: UserOpaque, timeout: InOut<Timespec>, mask: In<[u64; 2]>) -> u64 = wait poll::pselect6;
+    271 ppoll(fds: UserOpaque, count: u32, timeout: InOut<Timespec>, mask: In<SigSet>, size: usize) -> u64 = wait poll::ppoll;
     272 unshare(flags: CloneFlags) -> () = call process::unshare;
     273 set_robust_list(head: Address, size: usize) -> () = call futex::set_robust_list;
     274 get_robust_list(pid: Pid, head: Out<u64>, size: Out<u64>) -> () = call futex::get_robust_list;
@@ -202,7 +210,9 @@ syscalls! {
     277 sync_file_range(fd: Fd, offset: i64, bytes: i64, flags: u32) -> () = call file::sync_file_range;
     278 vmsplice(fd: Fd, vector: UserOpaque, count: usize, flags: u32) -> usize = wait pipes::vmsplice;
     280 utimensat(dirfd: DirFd, path: UserPath, times: In<[Timespec; 2]>, flags: AtFlags) -> () = call stat::utimensat;
+    281 epoll_pwait(epfd: Fd, events: UserOpaque, limit: i32, timeout: i32, mask: In<SigSet>, size: usize) -> usize = wait epoll::epoll_pwait;
     285 fallocate(fd: Fd, flags: FallocateFlags, offset: i64, length: i64) -> () = call file::fallocate;
+    291 epoll_create1(flags: OpenFlags) -> Fd = call epoll::epoll_create1;
     292 dup3(old: Fd, new: Fd, flags: OpenFlags) -> Fd = call descriptors::dup3;
     293 pipe2(out: Out<[i32; 2]>, flags: OpenFlags) -> () = call pipes::pipe2;
     295 preadv(fd: Fd, vector: UserOpaque, count: usize, offset: i64, high: u64) -> usize = wait file::preadv;
@@ -230,11 +240,10 @@ syscalls! {
     437 openat2(dirfd: DirFd, path: UserPath, how: In<OpenHow>, size: usize) -> Fd = wait open::openat2;
     438 pidfd_getfd(pidfd: Fd, target: Fd, flags: u32) -> Fd = call process::pidfd_getfd;
     439 faccessat2(dirfd: DirFd, path: UserPath, mode: u32, flags: AtFlags) -> () = call stat::faccessat2;
+    441 epoll_pwait2(epfd: Fd, events: UserOpaque, limit: i32, timeout: In<Timespec>, mask: In<SigSet>, size: usize) -> usize = wait epoll::epoll_pwait2;
     452 fchmodat2(dirfd: DirFd, path: UserPath, mode: ModeBits, flags: AtFlags) -> () = call stat::fchmodat2;
 
     missing {
-        7 poll ENOSYS "not there yet";
-        23 select ENOSYS "not there yet";
         29 shmget ENOSYS "not there yet";
         30 shmat ENOSYS "not there yet";
         31 shmctl ENOSYS "not there yet";
@@ -312,13 +321,10 @@ syscalls! {
         210 io_cancel ENOSYS "not there yet";
         211 get_thread_area ENOSYS "Linux itself does not have it any more";
         212 lookup_dcookie ENOSYS "Linux itself does not have it any more";
-        213 epoll_create ENOSYS "not there yet";
         214 epoll_ctl_old ENOSYS "Linux itself does not have it any more";
         215 epoll_wait_old ENOSYS "Linux itself does not have it any more";
         216 remap_file_pages ENOSYS "not there yet";
         220 semtimedop ENOSYS "not there yet";
-        232 epoll_wait ENOSYS "not there yet";
-        233 epoll_ctl ENOSYS "not there yet";
         236 vserver ENOSYS "Linux itself does not have it any more";
         237 mbind ENOSYS "not there yet";
         238 set_mempolicy ENOSYS "not there yet";
@@ -339,10 +345,7 @@ syscalls! {
         254 inotify_add_watch ENOSYS "not there yet";
         255 inotify_rm_watch ENOSYS "not there yet";
         256 migrate_pages EPERM "not for a container";
-        270 pselect6 ENOSYS "not there yet";
-        271 ppoll ENOSYS "not there yet";
         279 move_pages EPERM "not for a container";
-        281 epoll_pwait ENOSYS "not there yet";
         282 signalfd ENOSYS "not there yet";
         283 timerfd_create ENOSYS "not there yet";
         284 eventfd ENOSYS "not there yet";
@@ -351,7 +354,6 @@ syscalls! {
         288 accept4 ENOSYS "not there yet";
         289 signalfd4 ENOSYS "not there yet";
         290 eventfd2 ENOSYS "not there yet";
-        291 epoll_create1 ENOSYS "not there yet";
         294 inotify_init1 ENOSYS "not there yet";
         298 perf_event_open EPERM "not for a container";
         299 recvmmsg ENOSYS "not there yet";
@@ -385,7 +387,6 @@ syscalls! {
         432 fsmount ENOSYS "not there yet";
         433 fspick ENOSYS "not there yet";
         440 process_madvise ENOSYS "not there yet";
-        441 epoll_pwait2 ENOSYS "not there yet";
         442 mount_setattr ENOSYS "not there yet";
         443 quotactl_fd EPERM "not for a container";
         444 landlock_create_ruleset ENOSYS "not there yet";
