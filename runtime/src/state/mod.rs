@@ -15,7 +15,7 @@ use moat_sentry::control::config::ProcessConfig;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-pub use id::{InvalidId, check as check_id};
+pub use id::check as check_id;
 pub use process::ProcessId;
 
 use crate::cgroup::Cgroup;
