@@ -12,6 +12,7 @@ use zerocopy::IntoBytes;
 
 use super::arguments::{Fd, In, UserOpaque};
 use super::poll::{self, Interrupted, Patience};
+use super::signals::set_temporary_mask;
 use crate::Result;
 use crate::fs::OpenFile;
 use crate::fs::epoll::Epoll;
@@ -90,7 +91,7 @@ pub async fn epoll_wait(current: &mut Current, epfd: Fd, events: UserOpaque, lim
 
 async fn wait_masked(current: &mut Current, epfd: Fd, events: u64, limit: i32, patience: Patience, mask: Option<SigSet>) -> Result<usize> {
     if let Some(mask) = mask {
-        poll::mask_for_call(current, mask);
+        set_temporary_mask(current, mask);
     }
     let result = wait(current, epfd, events, limit, patience).await;
     poll::unmask_after_call(current, matches!(result, Err(Errno::EINTR | Errno::ERESTARTNOHAND)));

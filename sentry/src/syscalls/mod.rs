@@ -13,6 +13,7 @@ pub mod credentials;
 pub mod descriptors;
 pub mod directories;
 pub mod epoll;
+pub mod event;
 pub mod exec;
 pub mod file;
 pub mod futex;

@@ -11,6 +11,7 @@ use moat_abi::time::{Timespec, Timeval};
 use zerocopy::IntoBytes;
 
 use super::arguments::{In, InOut, UserOpaque};
+use super::signals::{check_set_size, restore_mask, set_temporary_mask};
 use crate::Result;
 use crate::executor::wait::Waiter;
 use crate::fs::OpenFile;
@@ -93,34 +94,12 @@ pub(super) async fn look<T>(
 /// A signal (or a stop, a pause, the end) came first.
 pub(super) struct Interrupted;
 
-/// Puts a signal mask in place for the length of a call.
-pub(super) fn mask_for_call(current: &Current, mask: SigSet) {
-    {
-        let mut signals = current.signals().lock();
-        let before = signals.blocked;
-        signals.restore = Some(before);
-        signals.blocked = mask.blockable();
-    }
-    current.recalculate_pending();
-}
-
-/// Takes the mask back at the end of a call, unless a signal ended it: then delivery does, since the handler must run
-/// with the mask of the call in force when it is chosen.
+/// Takes a mask of [`set_temporary_mask`] back at the end of a call, unless a signal ended it: then delivery does, since
+/// the handler is chosen by the mask of the call.
 pub(super) fn unmask_after_call(current: &Current, interrupted: bool) {
     // What interrupted may be gone again, taken by another thread; then nothing will be delivered.
-    if interrupted && current.recalculate_pending() {
-        return;
-    }
-    let restored = {
-        let mut signals = current.signals().lock();
-        let mask = signals.restore.take();
-        if let Some(mask) = mask {
-            signals.blocked = mask;
-        }
-        mask.is_some()
-    };
-    if restored {
-        current.recalculate_pending();
+    if !interrupted || !current.recalculate_pending() {
+        restore_mask(current);
     }
 }
 
@@ -129,9 +108,7 @@ pub(super) fn read_mask(current: &Current, mask: In<SigSet>, size: usize) -> Res
     if mask.is_null() {
         return Ok(None);
     }
-    if size != size_of::<SigSet>() {
-        return Err(Errno::EINVAL);
-    }
+    check_set_size(size)?;
     mask.read(&current.memory()).map(Some)
 }
 
@@ -229,7 +206,7 @@ pub async fn ppoll(current: &mut Current, fds: UserOpaque, count: u32, timeout: 
     let time = if timeout.is_null() { None } else { Some(timeout.read(&memory)?) };
     let patience = Patience::by(time)?;
     if let Some(mask) = read_mask(current, mask, size)? {
-        mask_for_call(current, mask);
+        set_temporary_mask(current, mask);
     }
     let result = poll_entries(current, fds.0, count, patience).await;
     unmask_after_call(current, matches!(result, Ok(Err(_))));
@@ -349,7 +326,7 @@ pub async fn pselect6(current: &mut Current, count: i32, input: UserOpaque, outp
     let time = if timeout.is_null() { None } else { Some(timeout.read(&memory)?) };
     let patience = Patience::by(time)?;
     if let Some(mask) = mask {
-        mask_for_call(current, mask);
+        set_temporary_mask(current, mask);
     }
     let result = select_sets(current, count, [input.0, output.0, other.0], patience).await;
     unmask_after_call(current, matches!(result, Ok(Err(_))));
