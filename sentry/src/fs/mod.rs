@@ -6,9 +6,13 @@
 pub mod context;
 pub mod dentry;
 pub mod dev;
+pub mod epoll;
+pub mod eventfd;
 pub mod fd_table;
 pub mod file;
+pub mod host;
 pub mod inode;
+pub mod kernfs;
 pub mod locks;
 pub mod mount;
 pub mod notify;
@@ -16,6 +20,9 @@ pub mod open;
 pub mod permission;
 pub mod pidfd;
 pub mod pipe;
+pub mod tmpfs;
+pub mod signalfd;
+pub mod timerfd;
 pub mod walk;
 
 use std::sync::Arc;
