@@ -159,6 +159,13 @@ bitflags::bitflags! {
     }
 }
 
+impl SigActionFlags {
+    /// The flags that Linux knows (UAPI_SA_FLAGS with SA_RESTORER).
+    pub const fn known() -> Self {
+        Self::from_bits_retain(0xdc00_0807)
+    }
+}
+
 /// `struct kernel_sigaction`, decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SigAction {

@@ -57,6 +57,47 @@ impl HostFile {
     pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize, i32> {
         nix::sys::uio::pwrite(&self.fd, buf, offset as i64).map_err(|e| e as i32)
     }
+
+    /// Flushes to disk: `fsync`, or with `data_only` `fdatasync`.
+    ///
+    /// # Errors
+    /// The host's errno.
+    pub fn sync(&self, data_only: bool) -> Result<(), i32> {
+        match data_only {
+            true => nix::unistd::fdatasync(&self.fd),
+            false => nix::unistd::fsync(&self.fd),
+        }
+        .map_err(|e| e as i32)
+    }
+
+    /// `fallocate` with these mode bits.
+    ///
+    /// # Errors
+    /// The host's errno.
+    pub fn allocate(&self, mode: u32, offset: u64, len: u64) -> Result<(), i32> {
+        let flags = nix::fcntl::FallocateFlags::from_bits_retain(mode as i32);
+        let offset = i64::try_from(offset).map_err(|_| libc::EFBIG)?;
+        let len = i64::try_from(len).map_err(|_| libc::EFBIG)?;
+        nix::fcntl::fallocate(&self.fd, flags, offset, len).map_err(|e| e as i32)
+    }
+
+    /// The next data (or with `hole` the next hole) from `offset` on: SEEK_DATA, SEEK_HOLE.
+    ///
+    /// # Errors
+    /// The host's errno: `ENXIO` behind the end.
+    pub fn seek_data(&self, offset: u64, hole: bool) -> Result<u64, i32> {
+        let whence = if hole { nix::unistd::Whence::SeekHole } else { nix::unistd::Whence::SeekData };
+        let offset = i64::try_from(offset).map_err(|_| libc::ENXIO)?;
+        nix::unistd::lseek(&self.fd, offset, whence).map(|at| at as u64).map_err(|e| e as i32)
+    }
+
+    /// How many 512-byte blocks it occupies.
+    ///
+    /// # Errors
+    /// The host's errno.
+    pub fn blocks(&self) -> Result<u64, i32> {
+        nix::sys::stat::fstat(&self.fd).map(|s| s.st_blocks as u64).map_err(|e| e as i32)
+    }
 }
 
 impl AsFd for HostFile {

@@ -1,7 +1,10 @@
 //! The only door from the sentry to the host kernel: memory files, descriptors, clocks, readiness.
 
 pub mod clock;
+pub mod descriptor;
 pub mod file;
 pub mod random;
+pub mod readiness;
 
+pub use descriptor::Descriptor;
 pub use file::HostFile;

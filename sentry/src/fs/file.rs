@@ -125,6 +125,11 @@ pub trait FileOperations: Send + Sync + Any {
         let _ = (file, length);
         Err(Errno::EINVAL)
     }
+    /// F_ADD_SEALS (`add`) and F_GET_SEALS of a memfd; the seals.
+    fn seals(&self, file: &OpenFile, add: bool, seals: u32) -> Result<u64> {
+        let _ = (file, add, seals);
+        Err(Errno::EINVAL)
+    }
     /// Called when a descriptor of it is closed, as Linux's `flush`; the last reference ends by `Drop`.
     fn flush(&self, file: &OpenFile) -> Result<()> {
         let _ = file;

@@ -163,6 +163,12 @@ pub trait Inode: Send + Sync + Any {
     /// a FIFO without a peer is handled by its operations.
     fn open(self: Arc<Self>, flags: OpenFlags) -> Result<Arc<dyn FileOperations>>;
 
+    /// The same for files whose opening depends on who does it (/proc); what the VFS calls.
+    fn open_for(self: Arc<Self>, task: &Task, flags: OpenFlags) -> Result<Arc<dyn FileOperations>> {
+        let _ = task;
+        self.open(flags)
+    }
+
     /// The child of this name. `ENOENT` if there is none.
     fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {
         let _ = name;
@@ -201,6 +207,11 @@ pub trait Inode: Send + Sync + Any {
     /// The text of a symbolic link.
     fn readlink(&self) -> Result<Vec<u8>> {
         Err(Errno::EINVAL)
+    }
+    /// The same for links whose text depends on who reads it (/proc/self); what the VFS calls.
+    fn readlink_for(&self, task: &Task) -> Result<Vec<u8>> {
+        let _ = task;
+        self.readlink()
     }
     /// For a magic link of /proc: where it leads for this task, without a walk. `None` for ordinary symlinks.
     fn magic_link(&self, task: &Task) -> Option<Result<Path>> {

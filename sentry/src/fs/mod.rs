@@ -8,7 +8,9 @@ pub mod dentry;
 pub mod dev;
 pub mod fd_table;
 pub mod file;
+pub mod host;
 pub mod inode;
+pub mod kernfs;
 pub mod locks;
 pub mod mount;
 pub mod notify;
@@ -16,6 +18,7 @@ pub mod open;
 pub mod permission;
 pub mod pidfd;
 pub mod pipe;
+pub mod tmpfs;
 pub mod walk;
 
 use std::sync::Arc;

@@ -58,7 +58,7 @@ pub fn open(task: &Task, base: &Path, path: &[u8], request: OpenRequest) -> Resu
         }
         let made = create(task, &last, NodeKind::Regular, mode)?;
         // Who makes a file may open it whatever its permissions are.
-        return open_inode(made, flags - OpenFlags::TRUNC);
+        return open_inode(task, made, flags - OpenFlags::TRUNC);
     }
     let found = walk::resolve_restricted(task, base, path, follow, resolve)?;
     open_found(task, found, flags)
@@ -105,17 +105,17 @@ pub fn open_found(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenF
     if flags.contains(OpenFlags::TRUNC) && file_type == FileType::Regular {
         inode.set_attributes(&truncation(&attributes, &credentials, 0))?;
     }
-    open_inode(path, flags)
+    open_inode(task, path, flags)
 }
 
 /// The operations of what `path` names, as an open file description; nothing is checked any more.
-fn open_inode(path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
+fn open_inode(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
     let inode = path.inode()?.clone();
     let operations = match inode.file_type() {
         FileType::CharDevice => return dev::open_device(inode.attributes()?.rdev, path, flags),
         FileType::BlockDevice | FileType::Socket => return Err(Errno::ENXIO),
         FileType::Fifo => pipe::open_fifo(&inode, flags)?,
-        _ => inode.open(flags)?,
+        _ => inode.open_for(task, flags)?,
     };
     Ok(OpenFile::new(operations, Some(path), flags))
 }
@@ -202,7 +202,7 @@ fn open_anonymous(task: &Task, base: &Path, path: &[u8], request: OpenRequest) -
     let inode = directory.create_anonymous(&node)?;
     let name = format!("#{}", inode.attributes()?.inode);
     let dentry = super::Dentry::root(inode, name.as_bytes());
-    open_inode(Path { mount: place.mount, dentry }, request.flags - (OpenFlags::TMPFILE | OpenFlags::EXCL))
+    open_inode(task, Path { mount: place.mount, dentry }, request.flags - (OpenFlags::TMPFILE | OpenFlags::EXCL))
 }
 
 /// What truncation sets: the size, the times, and no set-id bits any more.

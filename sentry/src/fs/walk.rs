@@ -252,7 +252,7 @@ impl<'a> Walk<'a> {
             self.at = target?;
             return Ok(());
         }
-        let text = inode.readlink()?;
+        let text = inode.readlink_for(self.task)?;
         if text.is_empty() {
             return Err(Errno::ENOENT);
         }

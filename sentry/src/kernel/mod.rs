@@ -173,6 +173,12 @@ impl Kernel {
         self.tree().processes().flat_map(|(_, p)| p.tasks.values().cloned()).collect()
     }
 
+    /// Application memory in use, in bytes, as far as the platform can tell.
+    pub fn resident_bytes(&self) -> u64 {
+        let groups: Vec<_> = self.tree().processes().map(|(_, p)| p.group.clone()).collect();
+        groups.iter().filter_map(|g| g.stub().resident_bytes()).sum()
+    }
+
     /// Records the end of a process that nobody in the container waits for.
     pub(crate) fn record_end(&self, pid: u32, status: u32) {
         self.ended.lock().insert(pid, status);

@@ -8,7 +8,26 @@ pub mod arguments;
 mod macros;
 pub mod table;
 
+pub mod clock;
+pub mod credentials;
+pub mod descriptors;
+pub mod directories;
+pub mod exec;
 pub mod file;
+pub mod futex;
+pub mod identity;
+pub mod links;
+pub mod memory;
+pub mod open;
+pub mod pipes;
+pub mod prctl;
+pub mod process;
+pub mod sched;
+pub mod signals;
+pub mod stat;
+pub mod system;
+pub mod timers;
+pub mod wait;
 
 use moat_abi::errno::Errno;
 use moat_platform::Abi;

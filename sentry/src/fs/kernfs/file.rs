@@ -1,0 +1,98 @@
+//! Open generated files and directories.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use super::{Directory, File, Snapshot, inode};
+use crate::Result;
+use crate::fs::file::{DirectoryEntry, FileOperations, OpenFile, Seeking};
+use crate::sync::{Mutex, Rank};
+
+/// An open file: its text is made when it is read from the start, and kept for the reads that go on (as seq_file).
+pub struct GeneratedFile {
+    file: Arc<dyn File>,
+    text: Mutex<Option<Arc<[u8]>>>,
+}
+
+impl GeneratedFile {
+    /// An open description of `file`.
+    pub fn new(file: Arc<dyn File>) -> Self {
+        Self { file, text: Mutex::new(Rank::File, None) }
+    }
+}
+
+impl FileOperations for GeneratedFile {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn seeking(&self) -> Seeking {
+        Seeking::Positions
+    }
+
+    fn read_at(&self, _: &OpenFile, buf: &mut [u8], offset: u64) -> Result<usize> {
+        let kept = self.text.lock().clone();
+        let text = match kept {
+            Some(text) if offset != 0 => text,
+            _ => {
+                // Not under the lock: what makes the text takes locks of its own.
+                let text: Arc<[u8]> = self.file.read()?.into();
+                *self.text.lock() = Some(text.clone());
+                text
+            }
+        };
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
+        let n = buf.len().min(text.len() - from);
+        buf[..n].copy_from_slice(&text[from..from + n]);
+        Ok(n)
+    }
+
+    fn write_at(&self, _: &OpenFile, buf: &[u8], _: u64) -> Result<usize> {
+        self.file.write(buf)
+    }
+
+    fn append(&self, _: &OpenFile, buf: &[u8]) -> Result<(usize, u64)> {
+        let n = self.file.write(buf)?;
+        Ok((n, n as u64))
+    }
+
+    fn sync(&self, _: &OpenFile, _: bool) -> Result<()> {
+        Err(moat_abi::errno::Errno::EINVAL)
+    }
+}
+
+/// An open directory.
+pub(super) struct GeneratedDirectory {
+    pub(super) directory: Arc<dyn Directory>,
+    pub(super) number: u64,
+    pub(super) snapshot: Snapshot,
+}
+
+impl FileOperations for GeneratedDirectory {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn seeking(&self) -> Seeking {
+        Seeking::Directory
+    }
+
+    fn pollable(&self) -> bool {
+        false
+    }
+
+    fn read_directory(&self, file: &OpenFile, from: u64, sink: &mut dyn FnMut(DirectoryEntry) -> bool) -> Result<()> {
+        self.snapshot.read(file, self.number, from, sink, || {
+            let listed = self.directory.list()?;
+            Ok(listed
+                .into_iter()
+                .map(|l| DirectoryEntry {
+                    inode: inode::child_number(self.number, &l.name),
+                    next: 0,
+                    file_type: Some(l.file_type),
+                    name: l.name,
+                })
+                .collect())
+        })
+    }
+}
