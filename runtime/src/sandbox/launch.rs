@@ -95,7 +95,7 @@ pub const LOG_NAME: &str = "sandbox.log";
 ///
 /// # Errors
 /// What failed; nothing of it is left then.
-pub fn launch(launch: Launch<'_>) -> Result<Processes> {
+pub fn launch(launch: Launch<'_>) -> Result<i32> {
     let Launch { plan, directory, listener, stdio, trace, debug_log, spawned, born } = launch;
     let log_path = directory.join(LOG_NAME);
     let log = match debug_log {
