@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod file;
+pub mod processor;
 pub mod random;
 
 pub use file::HostFile;
