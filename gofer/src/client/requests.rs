@@ -351,13 +351,13 @@ impl Client {
         )
     }
 
-    /// Moves a name (`flags`: `RENAME_NOREPLACE`, `RENAME_EXCHANGE`); returns the attributes of both directories.
+    /// Moves a name (`flags`: `RENAME_NOREPLACE`, `RENAME_EXCHANGE`).
     pub fn rename(
         self: &Arc<Self>,
         (from, old): (&Handle, &[u8]),
         (to, new): (&Handle, &[u8]),
         flags: u32,
-    ) -> Result<(Attributes, Attributes), Errno> {
+    ) -> Result<protocol::Renamed, Errno> {
         check_name(old)?;
         check_name(new)?;
         let rename = protocol::Rename { from: from.id, to: to.id, flags, reserved: 0 };
@@ -370,7 +370,8 @@ impl Client {
             },
             |body, fd| {
                 nothing(fd)?;
-                Ok((attributes(body)?, attributes(body)?))
+                let said: protocol::Renamed = body.take()?;
+                if said.from.is_sound() && said.to.is_sound() { Ok(said) } else { Err(Malformed) }
             },
         )
     }

@@ -284,8 +284,15 @@ impl Server {
         if from.root != to.root {
             return Err(Errno::XDEV.into());
         }
+        // Hints: what the sentry knows of these is out of date afterwards.
+        let (moved, replaced) = (attributes::number_of(&from.fd, old), attributes::number_of(&to.fd, new));
         rustix::fs::renameat_with(&from.fd, old, &to.fd, new, flags)?;
-        reply.put(&protocol::Renamed { from: attributes::of(&from.fd)?, to: attributes::of(&to.fd)? });
+        reply.put(&protocol::Renamed {
+            from: attributes::of(&from.fd)?,
+            to: attributes::of(&to.fd)?,
+            moved,
+            replaced,
+        });
         Ok(None)
     }
 
