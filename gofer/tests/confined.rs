@@ -36,8 +36,7 @@ impl Gofer {
             rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty()).unwrap();
             numbers.push(fd.as_raw_fd().to_string());
         }
-        let process =
-            Command::new(std::env::current_exe().unwrap()).env(ROLE, numbers.join(",")).spawn().unwrap();
+        let process = Command::new(std::env::current_exe().unwrap()).env(ROLE, numbers.join(",")).spawn().unwrap();
         drop((root, theirs));
         Self { process, client: Client::new(ours).unwrap(), tree }
     }

@@ -188,11 +188,7 @@ impl Client {
     /// A host descriptor of a file, opened as the bits of [`protocol::access`] say.
     pub fn open(self: &Arc<Self>, file: &Handle, access: u32) -> Result<(OwnedFd, Attributes), Errno> {
         let open = protocol::Open { handle: file.id, access, reserved: 0 };
-        self.ask(
-            Opcode::Open,
-            |w| w.put(&open),
-            |body, fd| Ok((descriptor(fd)?, attributes(body)?)),
-        )
+        self.ask(Opcode::Open, |w| w.put(&open), |body, fd| Ok((descriptor(fd)?, attributes(body)?)))
     }
 
     fn make(
@@ -233,11 +229,7 @@ impl Client {
     /// Makes a regular file without a name.
     pub fn create_anonymous(self: &Arc<Self>, directory: &Handle, new: &NewFile) -> Result<(Node, OwnedFd), Errno> {
         let make = request(directory, new, 0)?;
-        self.ask(
-            Opcode::CreateAnonymous,
-            |w| w.put(&make),
-            |body, fd| Ok((self.node(body)?, descriptor(fd)?)),
-        )
+        self.ask(Opcode::CreateAnonymous, |w| w.put(&make), |body, fd| Ok((self.node(body)?, descriptor(fd)?)))
     }
 
     /// Makes a directory; returns it and its parent's attributes.
@@ -330,12 +322,7 @@ impl Client {
 
     /// Removes the name of an empty directory (`is_directory`) or of anything else; returns the attributes of the
     /// directory that it was in.
-    pub fn remove(
-        self: &Arc<Self>,
-        directory: &Handle,
-        name: &[u8],
-        is_directory: bool,
-    ) -> Result<Attributes, Errno> {
+    pub fn remove(self: &Arc<Self>, directory: &Handle, name: &[u8], is_directory: bool) -> Result<Attributes, Errno> {
         check_name(name)?;
         let remove = protocol::Remove { handle: directory.id, directory: u32::from(is_directory), reserved: 0 };
         self.ask(

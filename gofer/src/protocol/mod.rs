@@ -9,8 +9,8 @@
 pub mod attributes;
 pub mod wire;
 
-use moat_abi::plain;
 pub use attributes::{Attributes, Change, Node};
+use moat_abi::plain;
 
 /// The version of everything in this module. Sentry and gofer are one binary; a mismatch means that it was replaced
 /// between their starts.

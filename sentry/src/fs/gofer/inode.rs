@@ -99,10 +99,8 @@ impl Inode for GoferInode {
                 return Err(if self.node.file_type == FileType::Directory { Errno::EISDIR } else { Errno::EINVAL });
             }
             // Through a descriptor: who truncates is about to write, and then has it.
-            let done = self
-                .node
-                .file(&self.filesystem, true)
-                .and_then(|file| file.set_len(size).map_err(Errno::from_raw));
+            let done =
+                self.node.file(&self.filesystem, true).and_then(|file| file.set_len(size).map_err(Errno::from_raw));
             self.node.changed();
             done?;
         }
@@ -231,8 +229,7 @@ impl Inode for GoferInode {
         let same = Arc::ptr_eq(&self.node, &to.node);
         let began = self.node.begin();
         let to_began = if same { began } else { to.node.begin() };
-        let said =
-            self.node.client().rename((&self.node.handle, name), (&to.node.handle, to_name), flags.bits())?;
+        let said = self.node.client().rename((&self.node.handle, name), (&to.node.handle, to_name), flags.bits())?;
         self.node.told(began, &said.from);
         if !same {
             to.node.told(to_began, &said.to);

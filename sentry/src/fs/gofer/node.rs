@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use moat_abi::errno::Errno;
 use moat_abi::stat::{FileType, Mode, Stat};
 use moat_abi::time::Timespec;
+use moat_gofer::Client;
 use moat_gofer::client::{self, Handle};
 use moat_gofer::protocol::attributes::NO_BTIME;
 use moat_gofer::protocol::{self, access};
-use moat_gofer::Client;
 use moat_host::HostFile;
 
 use super::GoferFs;
@@ -119,7 +119,7 @@ impl Node {
         let new = match file {
             Some(file) => {
                 let stat = file.stat().map_err(Errno::from_raw)?;
-                self.from_stat(&stat)
+                self.attributes_of(&stat)
             }
             None => translate(&self.client().attributes(&self.handle)?, self.guest_device),
         };
@@ -130,7 +130,7 @@ impl Node {
         Ok(state.attributes)
     }
 
-    fn from_stat(&self, stat: &Stat) -> Attributes {
+    fn attributes_of(&self, stat: &Stat) -> Attributes {
         Attributes {
             device: self.guest_device,
             inode: stat.st_ino,

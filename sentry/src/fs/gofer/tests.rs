@@ -197,9 +197,11 @@ fn a_deleted_file_takes_no_space_once_nobody_uses_it() {
     root.unlink(b"big", &inode).unwrap();
     assert_eq!(inode.attributes().unwrap().links, 0);
     let deleted = || {
-        fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|fd| fs::read_link(fd.path()).ok()).any(|to| {
-            to.to_string_lossy().starts_with(&*mounted.path("big").to_string_lossy())
-        })
+        fs::read_dir("/proc/self/fd")
+            .unwrap()
+            .flatten()
+            .filter_map(|fd| fs::read_link(fd.path()).ok())
+            .any(|to| to.to_string_lossy().starts_with(&*mounted.path("big").to_string_lossy()))
     };
     assert!(deleted());
     drop(inode);
