@@ -11,6 +11,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod fd_table;
 pub mod file;
+pub mod gofer;
 pub mod host;
 pub mod inode;
 pub mod kernfs;
