@@ -127,7 +127,8 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     let _ = nix::sys::prctl::set_dumpable(false);
     let lead = newborn.finish().map_err(platform("set up init's process"))?;
     let platform: Arc<dyn Platform> = Ptrace::new(lead).map_err(platform("start the ptrace platform"))?;
-    confine::sentry().map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;
+    confine::sentry(boot.config.network, boot.unlisted)
+        .map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;
     let watched = platform.clone();
     let sandbox =
         Sandbox::create(Start { platform: watched, config: boot.config, gofer, stdio, trace }).map_err(|e| {
