@@ -77,12 +77,20 @@ mod tests {
         }
     }
 
+    fn calls(list: &str) -> Vec<String> {
+        let lists: Value = serde_json::from_str(SENTRY_LIST).unwrap();
+        let entries = lists[list]["filter"].as_array().unwrap();
+        entries.iter().map(|e| e["syscall"].as_str().unwrap().to_owned()).collect()
+    }
+
     #[test]
     fn nothing_opens_a_path_or_executes() {
+        let refused = calls("errno");
+        let made: Vec<String> = [calls("sentry"), calls("network")].concat();
         for call in
-            ["open", "openat", "openat2", "execve", "execveat", "kill", "prlimit64", "fork", "vfork", "mount", "setns"]
+            ["open", "openat", "openat2", "clone3", "execve", "execveat", "kill", "prlimit64", "fork", "mount", "setns"]
         {
-            assert!(!SENTRY_LIST.contains(&format!("\"syscall\": \"{call}\"")), "{call}");
+            assert!(!made.iter().any(|c| c == call) || refused.iter().any(|c| c == call), "{call}");
         }
     }
 }
