@@ -6,6 +6,7 @@
 pub mod context;
 pub mod dentry;
 pub mod dev;
+pub mod devpts;
 pub mod epoll;
 pub mod eventfd;
 pub mod fd_table;
@@ -23,6 +24,7 @@ pub mod pipe;
 pub mod tmpfs;
 pub mod signalfd;
 pub mod timerfd;
+pub mod tty;
 pub mod walk;
 
 use std::sync::Arc;

@@ -112,7 +112,7 @@ pub fn open_found(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenF
 fn open_inode(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
     let inode = path.inode()?.clone();
     let operations = match inode.file_type() {
-        FileType::CharDevice => return dev::open_device(inode.attributes()?.rdev, path, flags),
+        FileType::CharDevice => return dev::open_device(task, inode.attributes()?.rdev, path, flags),
         FileType::BlockDevice | FileType::Socket => return Err(Errno::ENXIO),
         FileType::Fifo => pipe::open_fifo(&inode, flags)?,
         _ => inode.open_for(task, flags)?,
