@@ -199,6 +199,12 @@ pub struct OpenFile {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        super::notify::closed(self);
+    }
+}
+
 /// The flags that F_SETFL can change, and that F_GETFL keeps from open.
 const CHANGEABLE: OpenFlags = OpenFlags::APPEND
     .union(OpenFlags::NONBLOCK)

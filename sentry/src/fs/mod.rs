@@ -14,6 +14,7 @@ pub mod file;
 pub mod host;
 pub mod inode;
 pub mod kernfs;
+pub mod inotify;
 pub mod locks;
 pub mod mount;
 pub mod notify;

@@ -65,6 +65,7 @@ fn both(terminal: &Arc<Terminal>, current: &mut Current, is_slave: bool, command
             let (input, output) = if is_slave { (input, output) } else { (output, input) };
             let mut state = terminal.state.lock();
             if input {
+                state.line.flush_typed();
                 state.line.flush_input();
             }
             if output {

@@ -554,9 +554,13 @@ impl Line {
         }
     }
 
+    /// Throws away what was typed and not looked at yet.
+    pub fn flush_typed(&mut self) {
+        self.typed.clear();
+    }
+
     /// Throws unread input away.
     pub fn flush_input(&mut self) {
-        self.typed.clear();
         self.input.clear();
         self.lines.clear();
         self.editing.clear();
