@@ -80,7 +80,8 @@ fn a_console_copies_both_ways_and_ends_with_its_last_program() {
     let devpts = DevPts::new("").unwrap();
     let console = devpts.console(inside.into(), 80, 24, 0, 0).unwrap();
     let terminal = console.terminal().clone();
-    assert_eq!((terminal.state.lock().size.ws_col, terminal.state.lock().size.ws_row), (80, 24));
+    let size = terminal.state.lock().size;
+    assert_eq!((size.ws_col, size.ws_row), (80, 24));
     let slave = OpenFile::new(terminal.slave(false).unwrap(), None, OpenFlags::RDWR);
     write(&slave, b"$ ").unwrap();
     let mut buf = [0; 16];
