@@ -14,6 +14,7 @@ pub mod inotify;
 pub mod ioctl;
 pub mod mman;
 pub mod mount;
+pub mod netlink;
 pub mod nr;
 pub mod poll;
 pub mod print;

@@ -119,6 +119,9 @@ pub fn read_iovec(memory: &UserMemory, address: u64, count: usize) -> Result<Vec
 /// One read into the segments. Streams give what one piece gives; files are read until the segments are full.
 async fn read_into(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u64, usize)], at: At, nowait: bool) -> Result<usize> {
     let operations = file.operations()?.clone();
+    if file.downcast::<crate::net::Socket>().is_some() {
+        return super::sendrecv::read(current, file, segments, nowait).await;
+    }
     let memory = current.memory();
     let total: usize = segments.iter().map(|s| s.1).sum();
     let seekable = file.seeking() != Seeking::Stream;
@@ -205,6 +208,9 @@ pub fn gather(memory: &UserMemory, segments: &[(u64, usize)], mut skip: usize, l
 }
 
 async fn write_from(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u64, usize)], at: At, append: bool, nowait: bool) -> Result<usize> {
+    if file.downcast::<crate::net::Socket>().is_some() {
+        return super::sendrecv::write(current, file, segments, nowait).await;
+    }
     let memory = current.memory();
     let total: usize = segments.iter().map(|s| s.1).sum();
     let mut done = 0;
