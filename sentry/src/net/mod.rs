@@ -6,7 +6,7 @@
 
 pub mod address;
 pub mod control;
-//pub mod inet;
+pub mod inet;
 pub mod interface;
 pub mod loopback;
 //pub mod netlink;
@@ -81,7 +81,7 @@ pub fn create(task: &Task, net: &Arc<NetNamespace>, family: i32, kind: u32, prot
     }
     match u16::try_from(family).map_err(|_| Errno::EAFNOSUPPORT)? {
         s::AF_UNIX => unix::create(net, owner, kind, protocol),
-        //s::AF_INET | s::AF_INET6 => inet::create(task, net, owner, family as u16, kind, protocol),
+        s::AF_INET | s::AF_INET6 => inet::create(task, net, owner, family as u16, kind, protocol),
         //s::AF_NETLINK => netlink::create(net, owner, kind, protocol),
         s::AF_PACKET if !task.credentials().has(CapabilitySet::NET_RAW) => Err(Errno::EPERM),
         _ => Err(Errno::EAFNOSUPPORT),
