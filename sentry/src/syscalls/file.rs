@@ -57,7 +57,7 @@ pub async fn until_ready<T>(
     }
     current
         .wait_for(None, |waiter| {
-            file.poll(Some(waiter));
+            file.poll_by(&current.task, Some(waiter));
             match attempt() {
                 Err(Errno::EAGAIN) => None,
                 other => Some(other),
@@ -108,7 +108,8 @@ async fn read_into(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u64
         let got = if seekable {
             operations.read_at(file, piece, position)
         } else {
-            until_ready(current, file, file.nonblocking() || nowait || done > 0, || operations.read_at(file, piece, position)).await
+            let nonblocking = file.nonblocking() || nowait || done > 0;
+            until_ready(current, file, nonblocking, || operations.read_by(&current.task, file, piece, position)).await
         };
         let got = match got {
             Ok(got) => got,
@@ -217,7 +218,8 @@ async fn write_bytes(current: &mut Current, file: &Arc<OpenFile>, bytes: &[u8], 
     if file.seeking() == Seeking::Stream {
         let mut done = 0;
         loop {
-            let result = until_ready(current, file, nonblocking, || operations.write_at(file, &bytes[done..], 0)).await;
+            let attempt = || operations.write_by(&current.task, file, &bytes[done..], 0);
+            let result = until_ready(current, file, nonblocking, attempt).await;
             match result {
                 Ok(n) => done += n,
                 Err(Errno::EPIPE) => {
