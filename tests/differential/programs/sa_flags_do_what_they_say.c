@@ -1,6 +1,6 @@
 #include "check.h"
 
-static int depth, raises;
+static volatile int depth, raises;
 
 static void nest(int signal)
 {
