@@ -16,6 +16,7 @@ const FLAGS: &[&str] = &[
     "-Wno-unused-result",
     "-Wno-array-bounds",
     "-Wno-stringop-overflow",
+    "-Wno-stringop-overread",
     "-Wno-infinite-recursion",
 ];
 
