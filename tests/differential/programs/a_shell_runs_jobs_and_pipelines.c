@@ -19,7 +19,7 @@ int main(void)
 	shell("kill -9 $$");
 	shell("ls -l /nonexistent 2>/dev/null || echo $?");
 	shell("mkdir -p a/b/c; touch a/b/c/d; find a | sort; rm -r a; ls");
-	shell("bash -c 'set -m; sleep 10 & kill %1; wait %1; echo 0'");
+	shell("bash -c 'set -m; sleep 10 & kill %1; wait %1; echo $?'");
 	shell("printf '%s\\n' b a c > f; while read x; do echo got $x; done < f");
 	shell("ulimit -n 50; ulimit -n; umask 077; touch g; stat -c %a g");
 	shell("exec 3>h; echo to three >&3; exec 3>&-; cat h");
