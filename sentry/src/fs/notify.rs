@@ -157,7 +157,14 @@ pub fn deleted(directory: &Arc<Dentry>, child: &Arc<Dentry>, is_directory: bool)
 }
 
 /// `child` was renamed.
-pub fn moved(from: &Arc<Dentry>, name: &[u8], to: &Arc<Dentry>, to_name: &[u8], child: &Arc<Dentry>, is_directory: bool) {
+pub fn moved(
+    from: &Arc<Dentry>,
+    name: &[u8],
+    to: &Arc<Dentry>,
+    to_name: &[u8],
+    child: &Arc<Dentry>,
+    is_directory: bool,
+) {
     static COOKIE: AtomicU32 = AtomicU32::new(0);
     if is_idle() {
         return;
