@@ -13,6 +13,7 @@ pub mod mm;
 pub mod sandbox;
 pub mod sync;
 pub mod syscalls;
+pub mod trace;
 
 /// What a system call or a part of one answers.
 pub type Result<T> = std::result::Result<T, moat_abi::errno::Errno>;

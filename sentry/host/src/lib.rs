@@ -5,6 +5,8 @@ pub mod descriptor;
 pub mod file;
 pub mod random;
 pub mod readiness;
+pub mod sink;
 
 pub use descriptor::Descriptor;
 pub use file::HostFile;
+pub use sink::Sink;

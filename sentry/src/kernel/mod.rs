@@ -34,6 +34,8 @@ pub use thread_group::ThreadGroup;
 use crate::executor::wait::WaitQueue;
 use crate::fs::MountNamespace;
 use crate::sync::{Mutex, MutexGuard, Rank};
+use crate::syscalls::counters::Counters;
+use crate::trace::Tracer;
 use clock::Clocks;
 use futex::FutexTable;
 use uts::Uts;
@@ -54,6 +56,10 @@ pub struct KernelConfig {
     pub memory: u64,
     /// The processors that the guest sees.
     pub cpus: u32,
+    /// Where its system calls are traced to.
+    pub tracer: Option<Tracer>,
+    /// The filter of config.json, for every process that comes from outside.
+    pub filter: Option<Arc<seccomp::Filter>>,
 }
 
 /// One container's kernel.
@@ -78,6 +84,9 @@ pub struct Kernel {
     pub cpus: u32,
     forks: AtomicU64,
     vdso: u64,
+    tracer: Option<Arc<Tracer>>,
+    counters: Counters,
+    filter: Option<Arc<seccomp::Filter>>,
 }
 
 impl Kernel {
@@ -99,6 +108,9 @@ impl Kernel {
             memory: config.memory,
             cpus: config.cpus,
             forks: AtomicU64::new(0),
+            tracer: config.tracer.map(Arc::new),
+            counters: Counters::default(),
+            filter: config.filter,
         })
     }
 
@@ -145,6 +157,21 @@ impl Kernel {
     /// How many tasks were made since the start (`processes` in /proc/stat).
     pub fn forks(&self) -> u64 {
         self.forks.load(Ordering::Relaxed)
+    }
+
+    /// Where its system calls are traced to.
+    pub fn tracer(&self) -> Option<&Arc<Tracer>> {
+        self.tracer.as_ref()
+    }
+
+    /// How often each system call was made.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The filter of config.json.
+    pub fn filter(&self) -> Option<&Arc<seccomp::Filter>> {
+        self.filter.as_ref()
     }
 
     pub(crate) fn count_fork(&self) {

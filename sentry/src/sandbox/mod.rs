@@ -16,15 +16,19 @@ use crate::executor;
 use crate::executor::wait::wait_for;
 use crate::fs::MountNamespace;
 use crate::kernel::clock::Clocks;
+use crate::kernel::seccomp::Filter;
 use crate::kernel::signal::send::{self, Origin};
 use crate::kernel::uts::Uts;
 use crate::kernel::{Current, Kernel, KernelConfig, clone};
 use crate::sync::{Mutex, Rank};
+use crate::trace::Tracer;
 
 /// The most tasks of a sandbox that is given no limit.
 const TASKS_MAX: u64 = 10_000;
 /// The memory that a guest sees that is given no limit, in bytes.
 const MEMORY: u64 = 2 << 30;
+/// The longest string in trace text that is told no other limit (strace's), in bytes.
+const STRING_LIMIT: usize = 32;
 
 /// What a sandbox is made of.
 pub struct Start {
@@ -83,7 +87,13 @@ impl Sandbox {
         config: &ContainerConfig,
         mounts: Arc<MountNamespace>,
         stdio: Vec<OwnedFd>,
+        trace: Option<OwnedFd>,
     ) -> Result<Arc<Self>, StartError> {
+        let filter = match &config.seccomp {
+            Some(json) => Some(Filter::from_config(json).map_err(|e| StartError::new(Errno::EINVAL, e))?),
+            None => None,
+        };
+        let limit = config.strace.as_ref().map_or(STRING_LIMIT, |s| s.string_limit);
         let kernel = Kernel::new(KernelConfig {
             platform,
             mounts,
@@ -95,6 +105,8 @@ impl Sandbox {
             pids_limit: config.pids_limit.map_or(TASKS_MAX, |l| l.min(TASKS_MAX)),
             memory: config.memory_limit.unwrap_or(MEMORY),
             cpus: config.cpus.max(1),
+            tracer: trace.map(|to| Tracer::new(to, limit)),
+            filter,
         });
         let init = launch::init(&kernel, &config.process, stdio)?;
         Ok(Arc::new(Self { kernel, init: Mutex::new(Rank::Control, Some(init)) }))
