@@ -20,6 +20,7 @@ use crate::kernel::seccomp::Filter;
 use crate::kernel::signal::send::{self, Origin};
 use crate::kernel::uts::Uts;
 use crate::kernel::{Current, Kernel, KernelConfig, clone};
+use crate::net::NetNamespace;
 use crate::sync::{Mutex, Rank};
 use crate::trace::Tracer;
 
@@ -95,6 +96,8 @@ impl Sandbox {
         };
         let limit = config.strace.as_ref().map_or(STRING_LIMIT, |s| s.string_limit);
         let kernel = Kernel::new(KernelConfig {
+            net: NetNamespace::of(config.network)
+                .map_err(|e| StartError::new(e, "--network=host is not supported yet: use --network=none"))?,
             platform,
             mounts,
             uts: Uts {

@@ -5,6 +5,8 @@
 //! EINTR or another try.
 
 pub mod arguments;
+#[cfg(test)]
+mod compatibility;
 pub mod counters;
 mod macros;
 pub mod table;
@@ -19,6 +21,7 @@ pub mod exec;
 pub mod file;
 pub mod futex;
 pub mod identity;
+pub mod inotify;
 pub mod links;
 pub mod memory;
 pub mod open;
@@ -28,7 +31,10 @@ pub mod prctl;
 pub mod process;
 pub mod sched;
 pub mod seccomp;
+pub mod sendrecv;
 pub mod signals;
+pub mod socket;
+pub mod sockopt;
 pub mod stat;
 pub mod system;
 pub mod timers;

@@ -193,7 +193,8 @@ impl Filters {
 
     /// Whether the filters here are the oldest of `other`'s, so that a thread with them may take over those.
     fn is_ancestor_of(&self, other: &Self) -> bool {
-        let (own, other) = (self.state.lock().clone(), other.state.lock().filters.clone());
+        let own = self.state.lock().clone();
+        let other = other.state.lock().filters.clone();
         match own.mode {
             Mode::Disabled => true,
             Mode::Strict => false,

@@ -60,13 +60,26 @@ impl View for Text {
     }
 }
 
-/// A structure that the call may read or write, shown after it.
+/// A structure that the call writes.
 pub struct Made<T>(std::marker::PhantomData<T>);
 
 impl<T: Structure> View for Made<T> {
     const LATE: bool = true;
     fn show(raw: u64, to: &mut Show<'_>) {
         pointed::<T>(raw, to);
+    }
+}
+
+/// A length that the call reads and writes, and that is shown even if it failed.
+pub struct Length;
+
+impl View for Length {
+    const LATE: bool = true;
+    fn show(raw: u64, to: &mut Show<'_>) {
+        match to.read::<u32>(raw) {
+            Some(length) => to.put(format_args!("[{length}]")),
+            None => to.address(raw),
+        }
     }
 }
 
