@@ -2,8 +2,9 @@
 //! (net/core/filter.c, kernel/seccomp.c).
 
 use moat_abi::errno::Errno;
+use moat_abi::seccomp::{AUDIT_ARCH_X86_64, SECCOMP_RET_KILL_PROCESS, SockFilter};
 
-use super::{ARCH, CallData};
+use super::CallData;
 use crate::Result;
 
 /// The most instructions of a program (`BPF_MAXINSNS`).
@@ -12,11 +13,6 @@ pub const PROGRAM_MAX: usize = 4096;
 const SCRATCH: usize = 16;
 /// Size of `struct seccomp_data`.
 const DATA_SIZE: u32 = 64;
-
-moat_abi::plain! {
-    /// `struct sock_filter`.
-    pub struct Instruction [8] { code: u16, jt: u8, jf: u8, k: u32, }
-}
 
 const LD_IMM: u16 = 0x00;
 const LDX_IMM: u16 = 0x01;
@@ -62,13 +58,13 @@ const XOR_X: u16 = 0xac;
 
 /// A program that has been checked: every jump leads forward to an instruction, and the last one returns.
 pub struct Program {
-    instructions: Vec<Instruction>,
+    instructions: Vec<SockFilter>,
     wants_instruction: bool,
 }
 
 impl Program {
     /// Checks a program. `EINVAL` if the kernel would not take it.
-    pub fn check(instructions: Vec<Instruction>) -> Result<Self> {
+    pub fn check(instructions: Vec<SockFilter>) -> Result<Self> {
         if instructions.is_empty() || instructions.len() > PROGRAM_MAX {
             return Err(Errno::EINVAL);
         }
@@ -100,7 +96,7 @@ impl Program {
         let mut scratch = [0u32; SCRATCH];
         let mut at = 0;
         // The checks make sure that the end is never reached; if they did not, the answer would be to kill.
-        while let Some(&Instruction { code, jt, jf, k }) = self.instructions.get(at) {
+        while let Some(&SockFilter { code, jt, jf, k }) = self.instructions.get(at) {
             at += 1;
             let jump = |taken: bool| usize::from(if taken { jt } else { jf });
             let word = k as usize % SCRATCH;
@@ -153,7 +149,7 @@ impl Program {
                 _ => break,
             }
         }
-        super::RET_KILL_PROCESS
+        SECCOMP_RET_KILL_PROCESS
     }
 }
 
@@ -162,13 +158,13 @@ fn load(data: &CallData, offset: u32) -> u32 {
     let half = |word: u64| if offset % 8 == 0 { word as u32 } else { (word >> 32) as u32 };
     match offset {
         0 => data.number,
-        4 => ARCH,
+        4 => AUDIT_ARCH_X86_64,
         8 | 12 => half(data.instruction),
         _ => data.arguments.get((offset as usize / 8).wrapping_sub(2)).map_or(0, |word| half(*word)),
     }
 }
 
-fn check_one(at: usize, i: &Instruction, len: usize) -> Result<()> {
+fn check_one(at: usize, i: &SockFilter, len: usize) -> Result<()> {
     let left = len - at - 1;
     let good = match i.code {
         LD_ABS => i.k < DATA_SIZE && i.k.is_multiple_of(4),
@@ -188,7 +184,7 @@ fn check_one(at: usize, i: &Instruction, len: usize) -> Result<()> {
 }
 
 /// No word of scratch memory may be read before it is written, on any path (`check_load_and_stores`).
-fn check_scratch(instructions: &[Instruction]) -> Result<()> {
+fn check_scratch(instructions: &[SockFilter]) -> Result<()> {
     let mut masks = vec![u16::MAX; instructions.len()];
     let mut valid = 0u16;
     for (at, i) in instructions.iter().enumerate() {
@@ -221,7 +217,7 @@ mod tests {
     use super::*;
 
     fn program(lines: &[(u16, u8, u8, u32)]) -> Result<Program> {
-        Program::check(lines.iter().map(|&(code, jt, jf, k)| Instruction { code, jt, jf, k }).collect())
+        Program::check(lines.iter().map(|&(code, jt, jf, k)| SockFilter { code, jt, jf, k }).collect())
     }
 
     fn run(lines: &[(u16, u8, u8, u32)]) -> u32 {
@@ -232,7 +228,7 @@ mod tests {
     #[test]
     fn every_word_of_the_data_can_be_loaded() {
         let word = |k| run(&[(LD_ABS, 0, 0, k), (RET_A, 0, 0, 0)]);
-        assert_eq!([word(0), word(4)], [39, ARCH]);
+        assert_eq!([word(0), word(4)], [39, AUDIT_ARCH_X86_64]);
         assert_eq!([word(8), word(12)], [0x1234, 0x7f00]);
         assert_eq!([word(16), word(20)], [0x3333_4444, 0x1111_2222]);
         assert_eq!([word(56), word(60)], [u32::MAX, u32::MAX]);

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use moat_abi::errno::Errno;
 use moat_abi::nr;
+use moat_abi::seccomp::*;
 use moat_abi::signal::{SIGKILL, SIGSYS, SigInfo};
 
 use super::signal::send;
@@ -19,24 +20,6 @@ use crate::Result;
 use crate::sync::{Mutex, Rank};
 use crate::syscalls::arguments::Outcome;
 
-/// `SECCOMP_RET_KILL_PROCESS`.
-pub const RET_KILL_PROCESS: u32 = 0x8000_0000;
-/// `SECCOMP_RET_KILL_THREAD`.
-pub const RET_KILL_THREAD: u32 = 0;
-/// `SECCOMP_RET_TRAP`.
-pub const RET_TRAP: u32 = 0x0003_0000;
-/// `SECCOMP_RET_ERRNO`.
-pub const RET_ERRNO: u32 = 0x0005_0000;
-/// `SECCOMP_RET_TRACE`.
-pub const RET_TRACE: u32 = 0x7ff0_0000;
-/// `SECCOMP_RET_LOG`.
-pub const RET_LOG: u32 = 0x7ffc_0000;
-/// `SECCOMP_RET_ALLOW`.
-pub const RET_ALLOW: u32 = 0x7fff_0000;
-const RET_ACTION: u32 = 0xffff_0000;
-const RET_DATA: u32 = 0xffff;
-/// `AUDIT_ARCH_X86_64`.
-pub const ARCH: u32 = 0xc000_003e;
 const ERRNO_MAX: u32 = 4095;
 /// The most instructions of all filters of a task, each filter counting for some more.
 const INSTRUCTIONS_MAX: usize = 32_768;
@@ -230,8 +213,8 @@ pub fn install(task: &Arc<Task>, filter: Arc<Filter>, synchronise: bool) -> Resu
 
 /// The strictest answer of `filters`, and who gave it. The newest is asked first.
 fn evaluate<'a>(filters: &'a [Arc<Filter>], data: &CallData) -> (u32, Option<&'a Arc<Filter>>) {
-    let strictness = |ret: u32| (ret & RET_ACTION) as i32;
-    let mut answer = (RET_ALLOW, None);
+    let strictness = |ret: u32| (ret & SECCOMP_RET_ACTION_FULL) as i32;
+    let mut answer = (SECCOMP_RET_ALLOW, None);
     for filter in filters.iter().rev() {
         let ret = filter.run(data);
         if strictness(ret) < strictness(answer.0) {
@@ -253,14 +236,14 @@ pub fn check(current: &mut Current, number: u64, arguments: [u64; 6]) -> Option<
         false => 0,
     };
     let (answer, by) = evaluate(&filters, &CallData { number: number as u32, instruction, arguments });
-    let (action, data) = (answer & RET_ACTION, answer & RET_DATA);
-    if action == RET_LOG || (action != RET_ALLOW && by.is_some_and(|f| f.log)) {
+    let (action, data) = (answer & SECCOMP_RET_ACTION_FULL, answer & SECCOMP_RET_DATA);
+    if action == SECCOMP_RET_LOG || (action != SECCOMP_RET_ALLOW && by.is_some_and(|f| f.log)) {
         tracing::info!(pid = current.pid(), syscall = number, action = format_args!("{action:#x}"), "seccomp");
     }
     Some(match action {
-        RET_ALLOW | RET_LOG => return None,
-        RET_ERRNO => Ok(Outcome::Value(-i64::from(data.min(ERRNO_MAX)) as u64)).and_then(as_error),
-        RET_TRAP => {
+        SECCOMP_RET_ALLOW | SECCOMP_RET_LOG => return None,
+        SECCOMP_RET_ERRNO => Ok(Outcome::Value(-i64::from(data.min(ERRNO_MAX)) as u64)).and_then(as_error),
+        SECCOMP_RET_TRAP => {
             // The handler finds the registers as they were before the call.
             let registers = current.context.registers_mut();
             registers.rax = number;
@@ -269,8 +252,8 @@ pub fn check(current: &mut Current, number: u64, arguments: [u64; 6]) -> Option<
             Ok(Outcome::Registers)
         }
         // Nobody traces, and nobody listens.
-        RET_TRACE | 0x7fc0_0000 => Err(Errno::ENOSYS),
-        RET_KILL_THREAD if current.group_ref().task_count() > 1 => end_thread(current, SIGSYS),
+        SECCOMP_RET_TRACE | SECCOMP_RET_USER_NOTIF => Err(Errno::ENOSYS),
+        SECCOMP_RET_KILL_THREAD if current.group_ref().task_count() > 1 => end_thread(current, SIGSYS),
         _ => {
             let status = moat_abi::wait::signaled(SIGSYS, false);
             exit::group(current, status);
@@ -295,11 +278,10 @@ fn end_thread(current: &mut Current, signal: moat_abi::signal::Signal) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::bpf::Instruction;
     use super::*;
 
     fn constant(ret: u32) -> Arc<Filter> {
-        let program = bpf::Program::check(vec![Instruction { code: 0x06, jt: 0, jf: 0, k: ret }]).unwrap();
+        let program = bpf::Program::check(vec![SockFilter { code: 0x06, jt: 0, jf: 0, k: ret }]).unwrap();
         Filter::classic(program, false)
     }
 
@@ -307,26 +289,26 @@ mod tests {
     fn the_strictest_answer_counts() {
         let data = CallData::default();
         let order =
-            [RET_ALLOW, RET_LOG, RET_TRACE, RET_ERRNO | 7, RET_TRAP, RET_KILL_THREAD, RET_KILL_PROCESS].map(constant);
+            [SECCOMP_RET_ALLOW, SECCOMP_RET_LOG, SECCOMP_RET_TRACE, SECCOMP_RET_ERRNO | 7, SECCOMP_RET_TRAP, SECCOMP_RET_KILL_THREAD, SECCOMP_RET_KILL_PROCESS].map(constant);
         let strictest = |range: &[Arc<Filter>]| evaluate(range, &data).0;
-        assert_eq!(strictest(&order), RET_KILL_PROCESS);
-        assert_eq!(strictest(&order[..6]), RET_KILL_THREAD);
-        assert_eq!(strictest(&order[..4]), RET_ERRNO | 7);
-        assert_eq!(strictest(&order[..1]), RET_ALLOW);
+        assert_eq!(strictest(&order), SECCOMP_RET_KILL_PROCESS);
+        assert_eq!(strictest(&order[..6]), SECCOMP_RET_KILL_THREAD);
+        assert_eq!(strictest(&order[..4]), SECCOMP_RET_ERRNO | 7);
+        assert_eq!(strictest(&order[..1]), SECCOMP_RET_ALLOW);
         // Of equals, the newest.
-        assert_eq!(strictest(&[constant(RET_ERRNO | 1), constant(RET_ERRNO | 2)]), RET_ERRNO | 2);
+        assert_eq!(strictest(&[constant(SECCOMP_RET_ERRNO | 1), constant(SECCOMP_RET_ERRNO | 2)]), SECCOMP_RET_ERRNO | 2);
     }
 
     #[test]
     fn strict_mode_and_filters_exclude_each_other() {
         let filters = Filters::default();
         assert!(!filters.is_active());
-        filters.add(constant(RET_ALLOW)).unwrap();
+        filters.add(constant(SECCOMP_RET_ALLOW)).unwrap();
         assert!(filters.is_active());
         assert_eq!(filters.set_strict(), Err(Errno::EINVAL));
         let strict = Filters::default();
         strict.set_strict().unwrap();
-        assert_eq!(strict.add(constant(RET_ALLOW)), Err(Errno::EINVAL));
+        assert_eq!(strict.add(constant(SECCOMP_RET_ALLOW)), Err(Errno::EINVAL));
         assert_eq!(strict.mode().raw(), 1);
     }
 
@@ -334,18 +316,18 @@ mod tests {
     fn a_thread_with_filters_of_its_own_cannot_be_synchronised() {
         let (caller, other) = (Filters::default(), Filters::default());
         assert!(other.is_ancestor_of(&caller));
-        caller.add(constant(RET_ALLOW)).unwrap();
+        caller.add(constant(SECCOMP_RET_ALLOW)).unwrap();
         other.inherit(&caller);
-        caller.add(constant(RET_LOG)).unwrap();
+        caller.add(constant(SECCOMP_RET_LOG)).unwrap();
         assert!(other.is_ancestor_of(&caller));
-        other.add(constant(RET_LOG)).unwrap();
+        other.add(constant(SECCOMP_RET_LOG)).unwrap();
         assert!(!other.is_ancestor_of(&caller));
     }
 
     #[test]
     fn filters_are_limited_in_number() {
         let filters = Filters::default();
-        let filter = constant(RET_ALLOW);
+        let filter = constant(SECCOMP_RET_ALLOW);
         let added = (0..10_000).take_while(|_| filters.add(filter.clone()).is_ok()).count();
         assert_eq!(added, 6554);
     }

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use moat_abi::errno::Errno;
 use moat_abi::nr;
+use moat_abi::seccomp::*;
 use serde::Deserialize;
 
-use super::{
-    CallData, RET_ALLOW, RET_ERRNO, RET_KILL_PROCESS, RET_KILL_THREAD, RET_LOG, RET_TRACE, RET_TRAP,
-};
+use super::CallData;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -103,14 +102,14 @@ impl Profile {
                 .find(|rule| rule.conditions.is_empty())
                 .or_else(|| rules.iter().find(|rule| rule.conditions.iter().all(|c| c.holds(&data.arguments))))
                 .map_or(self.default, |rule| rule.answer),
-            None if data.number > self.newest && refuses(self.default) => RET_ERRNO | Errno::ENOSYS.raw() as u32,
+            None if data.number > self.newest && refuses(self.default) => SECCOMP_RET_ERRNO | Errno::ENOSYS.raw() as u32,
             None => self.default,
         }
     }
 }
 
 fn refuses(answer: u32) -> bool {
-    !matches!(answer & 0xffff_0000, RET_ALLOW | RET_LOG | RET_TRACE)
+    !matches!(answer & SECCOMP_RET_ACTION_FULL, SECCOMP_RET_ALLOW | SECCOMP_RET_LOG | SECCOMP_RET_TRACE)
 }
 
 fn action(field: &str, name: &str, errno: Option<u32>) -> Result<u32, String> {
@@ -119,13 +118,13 @@ fn action(field: &str, name: &str, errno: Option<u32>) -> Result<u32, String> {
         return Err(format!("{field}: errnoRet {data} is out of range"));
     }
     let answer = match name {
-        "SCMP_ACT_KILL" | "SCMP_ACT_KILL_THREAD" => RET_KILL_THREAD,
-        "SCMP_ACT_KILL_PROCESS" => RET_KILL_PROCESS,
-        "SCMP_ACT_TRAP" => RET_TRAP,
-        "SCMP_ACT_ERRNO" => return Ok(RET_ERRNO | data),
-        "SCMP_ACT_TRACE" => return Ok(RET_TRACE | data),
-        "SCMP_ACT_LOG" => RET_LOG,
-        "SCMP_ACT_ALLOW" => RET_ALLOW,
+        "SCMP_ACT_KILL" | "SCMP_ACT_KILL_THREAD" => SECCOMP_RET_KILL_THREAD,
+        "SCMP_ACT_KILL_PROCESS" => SECCOMP_RET_KILL_PROCESS,
+        "SCMP_ACT_TRAP" => SECCOMP_RET_TRAP,
+        "SCMP_ACT_ERRNO" => return Ok(SECCOMP_RET_ERRNO | data),
+        "SCMP_ACT_TRACE" => return Ok(SECCOMP_RET_TRACE | data),
+        "SCMP_ACT_LOG" => SECCOMP_RET_LOG,
+        "SCMP_ACT_ALLOW" => SECCOMP_RET_ALLOW,
         "SCMP_ACT_NOTIFY" => {
             return Err(format!("{field}: SCMP_ACT_NOTIFY is not supported: no agent can take calls over from a sandbox"));
         }
@@ -223,7 +222,7 @@ mod tests {
             r#"{{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{{"names":["dup"],"action":"SCMP_ACT_ALLOW",
                 "args":[{{"index":1,"value":{value},"valueTwo":{second},"op":"{op}"}}]}}]}}"#
         );
-        answer(&profile(&json), nr::DUP, [0, argument, 0, 0, 0, 0]) == RET_ALLOW
+        answer(&profile(&json), nr::DUP, [0, argument, 0, 0, 0, 0]) == SECCOMP_RET_ALLOW
     }
 
     #[test]
@@ -255,22 +254,22 @@ mod tests {
                             {"names":["ptrace"],"action":"SCMP_ACT_ERRNO"},
                             {"names":["kexec_load"],"action":"SCMP_ACT_TRAP"},{"names":["acct"],"action":"SCMP_ACT_LOG"}]}"#,
         );
-        assert_eq!(answer(&p, nr::READ, [0; 6]), RET_ALLOW);
-        assert_eq!(answer(&p, nr::OPEN, [0; 6]), RET_ERRNO | 38);
-        assert_eq!(answer(&p, nr::MOUNT, [0; 6]), RET_KILL_PROCESS);
-        assert_eq!(answer(&p, nr::CHROOT, [0; 6]), RET_ERRNO | 13);
-        assert_eq!(answer(&p, nr::PTRACE, [0; 6]), RET_ERRNO | 1);
-        assert_eq!(answer(&p, nr::KEXEC_LOAD, [0; 6]), RET_TRAP);
-        assert_eq!(answer(&p, nr::ACCT, [0; 6]), RET_LOG);
+        assert_eq!(answer(&p, nr::READ, [0; 6]), SECCOMP_RET_ALLOW);
+        assert_eq!(answer(&p, nr::OPEN, [0; 6]), SECCOMP_RET_ERRNO | 38);
+        assert_eq!(answer(&p, nr::MOUNT, [0; 6]), SECCOMP_RET_KILL_PROCESS);
+        assert_eq!(answer(&p, nr::CHROOT, [0; 6]), SECCOMP_RET_ERRNO | 13);
+        assert_eq!(answer(&p, nr::PTRACE, [0; 6]), SECCOMP_RET_ERRNO | 1);
+        assert_eq!(answer(&p, nr::KEXEC_LOAD, [0; 6]), SECCOMP_RET_TRAP);
+        assert_eq!(answer(&p, nr::ACCT, [0; 6]), SECCOMP_RET_LOG);
     }
 
     #[test]
     fn calls_newer_than_the_profile_do_not_exist() {
         let refuse = r#"{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["dup3"],"action":"SCMP_ACT_ALLOW"}]}"#;
-        assert_eq!(answer(&profile(refuse), nr::CLONE3, [0; 6]), RET_ERRNO | 38);
-        assert_eq!(answer(&profile(refuse), nr::OPEN, [0; 6]), RET_ERRNO | 1);
+        assert_eq!(answer(&profile(refuse), nr::CLONE3, [0; 6]), SECCOMP_RET_ERRNO | 38);
+        assert_eq!(answer(&profile(refuse), nr::OPEN, [0; 6]), SECCOMP_RET_ERRNO | 1);
         let allow = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["dup3"],"action":"SCMP_ACT_ERRNO"}]}"#;
-        assert_eq!(answer(&profile(allow), nr::CLONE3, [0; 6]), RET_ALLOW);
+        assert_eq!(answer(&profile(allow), nr::CLONE3, [0; 6]), SECCOMP_RET_ALLOW);
     }
 
     #[test]
@@ -282,11 +281,11 @@ mod tests {
             )
         };
         let same = profile(&two(0));
-        assert_eq!(answer(&same, nr::DUP, [1, 0, 0, 0, 0, 0]), RET_ALLOW);
-        assert_eq!(answer(&same, nr::DUP, [2, 0, 0, 0, 0, 0]), RET_ALLOW);
+        assert_eq!(answer(&same, nr::DUP, [1, 0, 0, 0, 0, 0]), SECCOMP_RET_ALLOW);
+        assert_eq!(answer(&same, nr::DUP, [2, 0, 0, 0, 0, 0]), SECCOMP_RET_ALLOW);
         let different = profile(&two(1));
-        assert_eq!(answer(&different, nr::DUP, [1, 0, 0, 0, 0, 0]), RET_ERRNO | 1);
-        assert_eq!(answer(&different, nr::DUP, [1, 2, 0, 0, 0, 0]), RET_ALLOW);
+        assert_eq!(answer(&different, nr::DUP, [1, 0, 0, 0, 0, 0]), SECCOMP_RET_ERRNO | 1);
+        assert_eq!(answer(&different, nr::DUP, [1, 2, 0, 0, 0, 0]), SECCOMP_RET_ALLOW);
     }
 
     #[test]
