@@ -1,2 +1,21 @@
-//! The `moat` command.
-fn main() {}
+//! The `moat` command: an OCI runtime's command line, and the roles in which it executes itself again.
+
+mod bundle;
+mod cgroup;
+mod commands;
+mod log;
+mod sandbox;
+mod state;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let code = match arguments.next().as_deref() {
+        Some(sandbox::SENTRY_ROLE) => sandbox::sentry::main(arguments.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
+        Some(sandbox::GOFER_ROLE) => sandbox::gofer::main(),
+        Some(sandbox::SHEPHERD_ROLE) => sandbox::shepherd::main(),
+        _ => commands::main(),
+    };
+    ExitCode::from(code)
+}

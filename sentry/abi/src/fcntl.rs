@@ -73,6 +73,11 @@ bitflags::bitflags! {
 }
 
 impl OpenFlags {
+    /// Every flag that Linux knows, the access mode included; what open(2) does not ignore.
+    pub const fn all_known() -> Self {
+        Self::from_bits_retain(0o37777703)
+    }
+
     /// Whether the access mode lets read. Mode 3 lets neither.
     pub fn readable(self) -> bool {
         !self.contains(Self::PATH) && matches!(self.bits() & 3, 0 | 2)

@@ -1,8 +1,11 @@
 //! The only door from the sentry to the host kernel: memory files, descriptors, clocks, readiness.
 
 pub mod clock;
+pub mod descriptor;
 pub mod file;
 pub mod processor;
 pub mod random;
+pub mod readiness;
 
+pub use descriptor::Descriptor;
 pub use file::HostFile;

@@ -4,6 +4,7 @@
 //! On platforms that tie a task to a host thread (`Platform::thread_per_task`) each task has a thread that polls it and
 //! sleeps between polls; that is the only mode so far.
 
+pub mod reactor;
 pub mod timer;
 pub mod wait;
 

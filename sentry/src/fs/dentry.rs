@@ -72,6 +72,11 @@ impl Dentry {
         self.gone.load(Ordering::Acquire)
     }
 
+    /// Whether something is mounted on it.
+    pub fn is_mounted_on(&self) -> bool {
+        self.mounts.load(Ordering::Acquire) > 0
+    }
+
     /// Whether `self` is `other` or lies beneath it.
     pub fn is_within(self: &Arc<Self>, other: &Arc<Dentry>) -> bool {
         let mut at = self.clone();

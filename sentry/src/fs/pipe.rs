@@ -165,6 +165,18 @@ impl PipeEnd {
         Ok(rounded)
     }
 
+    /// How many bytes can be written now; `EAGAIN` if none, `EPIPE` without a reader.
+    pub fn room(&self) -> Result<usize> {
+        let ring = self.pipe.ring.lock();
+        if ring.readers == 0 {
+            return Err(Errno::EPIPE);
+        }
+        match ring.capacity - ring.bytes.len() {
+            0 => Err(Errno::EAGAIN),
+            room => Ok(room),
+        }
+    }
+
     /// Copies what could be read without taking it (tee); `EAGAIN` if nothing is there yet.
     pub fn peek(&self, limit: usize) -> Result<Vec<u8>> {
         let ring = self.pipe.ring.lock();
@@ -213,7 +225,7 @@ impl FileOperations for PipeEnd {
             ring.bytes.drain(..packet.unwrap_or(n));
             n
         };
-        self.pipe.changed.wake_all();
+        self.pipe.changed.wake(PollEvents::OUT | PollEvents::WRNORM);
         Ok(n)
     }
 
@@ -241,7 +253,7 @@ impl FileOperations for PipeEnd {
             ring.bytes.extend(&buf[..n]);
             n
         };
-        self.pipe.changed.wake_all();
+        self.pipe.changed.wake(PollEvents::IN | PollEvents::RDNORM);
         Ok(n)
     }
 

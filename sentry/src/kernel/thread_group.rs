@@ -114,7 +114,7 @@ impl ThreadGroup {
         self.tasks.lock().values().filter_map(Weak::upgrade).collect()
     }
 
-    pub(super) fn add_task(&self, tid: u32, task: &Arc<Task>) {
+    pub(crate) fn add_task(&self, tid: u32, task: &Arc<Task>) {
         self.tasks.lock().insert(tid, Arc::downgrade(task));
     }
 

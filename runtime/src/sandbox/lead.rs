@@ -1,0 +1,99 @@
+//! The lead's own part of its birth: what it does between its clone and its becoming a mapper.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::{Gid, Uid};
+
+use super::boot::LeadPlan;
+use super::privilege;
+
+/// Waits until its maps are written and hooks have run, then sets up its namespaces and becomes the container's user.
+///
+/// # Errors
+/// The errno of what failed, with a line on standard error that says what (it goes to the debug log).
+pub fn set_up(plan: &LeadPlan, hostname: &str, domainname: &str, go: &OwnedFd) -> Result<(), i32> {
+    try_set_up(plan, hostname, domainname, go).map_err(|(what, errno)| {
+        eprintln!("moat: lead: {what}: {errno}");
+        errno as i32
+    })
+}
+
+fn try_set_up(plan: &LeadPlan, hostname: &str, domainname: &str, go: &OwnedFd) -> Result<(), (&'static str, Errno)> {
+    // What dies before it is a mapper must not stay behind.
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(|e| ("parent's death", e))?;
+    let mut word = [0; 8];
+    nix::unistd::read(go.as_fd(), &mut word).map_err(|e| ("wait for the runtime", e))?;
+    if plan.maps.is_some() {
+        let root = (Uid::from_raw(0), Gid::from_raw(0));
+        let _ = nix::unistd::setgroups(&[]);
+        // A map without 0 leaves it the overflow user, with its capabilities.
+        let _ = nix::unistd::setresgid(root.1, root.1, root.1);
+        let _ = nix::unistd::setresuid(root.0, root.0, root.0);
+    }
+    nix::unistd::setsid().map_err(|e| ("new session", e))?;
+    if plan.namespaces & libc::CLONE_NEWUTS != 0 {
+        nix::unistd::sethostname(hostname).map_err(|e| ("hostname", e))?;
+        // SAFETY: the pointer and the length are those of one string.
+        let set = unsafe { libc::setdomainname(domainname.as_ptr().cast(), domainname.len()) };
+        Errno::result(set).map_err(|e| ("domainname", e))?;
+    }
+    if plan.namespaces & libc::CLONE_NEWNS != 0 {
+        show_the_container(plan)?;
+    }
+    privilege::chroot_to_nothing().map_err(|e| ("empty root", e))?;
+    let (uid, gid) = (Uid::from_raw(plan.user.0), Gid::from_raw(plan.user.1));
+    // The host's tools show this user; where it is not mapped they show the overflow user's number.
+    let _ = nix::unistd::setresgid(gid, gid, gid);
+    let _ = nix::unistd::setresuid(uid, uid, uid);
+    Ok(())
+}
+
+/// Makes the container's tree, as far as it lies on the host, the root of this mount namespace. It is there for those who
+/// join the namespace (`nsenter`, `podman cp`, `podman top`); the container's own files come through the gofer.
+fn show_the_container(plan: &LeadPlan) -> Result<(), (&'static str, Errno)> {
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none).map_err(|e| ("mount propagation", e))?;
+    let tree = privilege::clone_tree(&plan.rootfs, true).map_err(|e| ("clone of rootfs", e))?;
+    privilege::move_mount(&tree, "/").map_err(|e| ("mount of rootfs", e))?;
+    for (source, destination) in &plan.binds {
+        bind_beneath(&tree, source, destination);
+    }
+    if plan.procfs
+        && let Ok(at) = open_beneath(&tree, "proc")
+    {
+        // Not where the host's own procfs is covered in part (user namespaces may not uncover it).
+        let target = format!("/proc/self/fd/{}", at.as_raw_fd());
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        let mounted = mount(Some("proc"), target.as_str(), Some("proc"), flags, none);
+        if let Err(e) = mounted {
+            eprintln!("moat: lead: no procfs in the container's mount namespace: {e}");
+        }
+    }
+    nix::unistd::fchdir(&tree).map_err(|e| ("rootfs", e))?;
+    nix::unistd::pivot_root(".", ".").map_err(|e| ("pivot_root", e))?;
+    umount2(".", MntFlags::MNT_DETACH).map_err(|e| ("old root", e))?;
+    nix::unistd::chdir("/").map_err(|e| ("new root", e))
+}
+
+/// Best effort: the sentry has the volume by the gofer, whatever becomes of this view of it.
+fn bind_beneath(tree: &OwnedFd, source: &str, destination: &str) {
+    let relative = destination.trim_start_matches('/');
+    let bound = open_beneath(tree, relative).and_then(|at| {
+        let target = format!("/proc/self/fd/{}", at.as_raw_fd());
+        mount(Some(source), target.as_str(), None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
+    });
+    if let Err(e) = bound {
+        eprintln!("moat: lead: {destination} is not shown in the container's mount namespace: {e}");
+    }
+}
+
+/// A path of the container, resolved as the container would: symlinks never lead out.
+fn open_beneath(tree: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
+    use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    openat2(tree, path, how)
+}

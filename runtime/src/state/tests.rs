@@ -1,0 +1,82 @@
+use super::*;
+
+fn root() -> (tempfile::TempDir, Root) {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Root::new(Some(&directory.path().join("root")));
+    (directory, root)
+}
+
+fn state(id: &str) -> State {
+    State::new(id, "/bundle".into(), "/bundle/rootfs".into(), BTreeMap::new())
+}
+
+#[test]
+fn what_was_saved_is_loaded() {
+    let (_directory, root) = root();
+    let container = root.create("one").unwrap();
+    let mut saved = state("one");
+    saved.lead = Some(ProcessId::of(std::process::id() as i32));
+    saved.phase = Status::Running;
+    container.save(&saved).unwrap();
+    drop(container);
+    let loaded = root.open("one").unwrap().load().unwrap();
+    assert_eq!(loaded.status(), Status::Running);
+    assert_eq!(loaded.pid(), std::process::id() as i32);
+    assert_eq!(root.ids().unwrap(), ["one"]);
+}
+
+#[test]
+fn an_id_is_given_once() {
+    let (_directory, root) = root();
+    let _container = root.create("one").unwrap();
+    assert_eq!(root.create("one").unwrap_err().to_string(), "container with given ID already exists");
+    assert_eq!(root.create("a/b").unwrap_err().to_string(), "invalid container ID format: a/b");
+}
+
+#[test]
+fn a_missing_container_does_not_exist() {
+    let (_directory, root) = root();
+    assert!(root.open("none").unwrap_err().is::<DoesNotExist>());
+    assert!(root.peek("none").unwrap_err().is::<DoesNotExist>());
+    assert!(root.ids().unwrap().is_empty());
+}
+
+#[test]
+fn a_truncated_state_is_named() {
+    let (_directory, root) = root();
+    let container = root.create("one").unwrap();
+    assert!(container.load().unwrap_err().to_string().contains("there is no state file"));
+    container.save(&state("one")).unwrap();
+    let path = container.directory().join("state.json");
+    let text = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &text[..text.len() / 2]).unwrap();
+    let error = container.load().unwrap_err().to_string();
+    assert!(error.contains("state.json") && error.contains("delete --force"), "{error}");
+}
+
+#[test]
+fn a_dead_lead_means_stopped() {
+    let mut state = state("one");
+    state.lead = Some(ProcessId { pid: 1, started: 1 });
+    state.phase = Status::Running;
+    assert_eq!(state.status(), Status::Stopped);
+    let oci = serde_json::to_value(state.to_oci()).unwrap();
+    assert_eq!(oci["pid"], 0);
+    assert_eq!(oci["status"], "stopped");
+    assert!(oci.get("annotations").is_none());
+}
+
+#[test]
+fn verbs_wait_for_each_other() {
+    let (_directory, root) = root();
+    let container = root.create("one").unwrap();
+    let (other, (said, says)) = (root.clone(), std::sync::mpsc::channel());
+    let waiter = std::thread::spawn(move || {
+        let opened = other.open("one");
+        said.send(()).unwrap();
+        opened.is_err()
+    });
+    assert!(says.recv_timeout(std::time::Duration::from_millis(100)).is_err());
+    container.remove().unwrap();
+    assert!(waiter.join().unwrap(), "the directory was removed while it waited");
+}

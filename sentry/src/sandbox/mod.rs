@@ -1,0 +1,209 @@
+//! A sandbox: one container's kernel, from the loaded but unstarted init to its end.
+
+mod launch;
+mod lookup;
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use moat_abi::errno::Errno;
+use moat_abi::signal::{SigInfo, Signal};
+use moat_platform::Platform;
+
+use crate::control::config::{ContainerConfig, ProcessConfig};
+use crate::control::protocol::ProcessInfo;
+use crate::executor;
+use crate::executor::wait::wait_for;
+use crate::fs::MountNamespace;
+use crate::kernel::clock::Clocks;
+use crate::kernel::signal::send::{self, Origin};
+use crate::kernel::uts::Uts;
+use crate::kernel::{Current, Kernel, KernelConfig, clone};
+use crate::sync::{Mutex, Rank};
+
+/// The most tasks of a sandbox that is given no limit.
+const TASKS_MAX: u64 = 10_000;
+/// The memory that a guest sees that is given no limit, in bytes.
+const MEMORY: u64 = 2 << 30;
+
+/// What a sandbox is made of.
+pub struct Start {
+    /// Runs the application's code.
+    pub platform: Arc<dyn Platform>,
+    /// The container.
+    pub config: ContainerConfig,
+    /// Connections to the gofer.
+    pub gofer: Vec<OwnedFd>,
+    /// Descriptors of init: the standard ones or the terminal, then the preserved ones.
+    pub stdio: Vec<OwnedFd>,
+    /// Where trace text goes.
+    pub trace: Option<OwnedFd>,
+}
+
+/// Why a process could not be started.
+#[derive(Debug)]
+pub struct StartError {
+    /// The errno an `execve` would have given.
+    pub errno: Errno,
+    /// What failed, as runc words it: `exec: "nosuch": executable file not found in $PATH`.
+    pub what: String,
+}
+
+impl StartError {
+    fn new(errno: Errno, what: impl Into<String>) -> Self {
+        Self { errno, what: what.into() }
+    }
+}
+
+/// See the module.
+pub struct Sandbox {
+    kernel: Arc<Kernel>,
+    /// Init, until [`Self::start`] lets it run.
+    init: Mutex<Option<Current>>,
+}
+
+impl Sandbox {
+    /// Loads init up to its first instruction.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn create(start: Start) -> Result<Arc<Self>, StartError> {
+        let Start { platform, config, gofer, stdio, trace } = start;
+        let _ = trace;
+        let _ = (platform, config, gofer, stdio);
+        Err(StartError::new(Errno::ENOSYS, "no filesystem yet"))
+    }
+
+    /// The same in a tree that is there already.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn in_tree(
+        platform: Arc<dyn Platform>,
+        config: &ContainerConfig,
+        mounts: Arc<MountNamespace>,
+        stdio: Vec<OwnedFd>,
+    ) -> Result<Arc<Self>, StartError> {
+        let kernel = Kernel::new(KernelConfig {
+            net: crate::net::NetNamespace::loopback(),
+            platform,
+            mounts,
+            uts: Uts {
+                nodename: config.hostname.clone().into_bytes(),
+                domainname: config.domainname.clone().into_bytes(),
+            },
+            clocks: Clocks { monotonic: config.monotonic_offset, boottime: config.boottime_offset },
+            pids_limit: config.pids_limit.map_or(TASKS_MAX, |l| l.min(TASKS_MAX)),
+            memory: config.memory_limit.unwrap_or(MEMORY),
+            cpus: config.cpus.max(1),
+        });
+        let init = launch::init(&kernel, &config.process, stdio)?;
+        Ok(Arc::new(Self { kernel, init: Mutex::new(Rank::Control, Some(init)) }))
+    }
+
+    /// The kernel.
+    pub fn kernel(&self) -> &Arc<Kernel> {
+        &self.kernel
+    }
+
+    /// Lets init run.
+    pub fn start(&self) {
+        let init = self.init.lock().take();
+        if let Some(init) = init
+            && clone::spawn(init).is_err()
+        {
+            crate::fatal("the host has no thread for init");
+        }
+    }
+
+    /// Starts a further process; its number in the guest.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn exec(&self, process: ProcessConfig, files: Vec<OwnedFd>) -> Result<u32, StartError> {
+        let current = launch::process(&self.kernel, &process, files)?;
+        let pid = current.pid();
+        clone::spawn(current).map_err(|e| StartError::new(e, "the host has no thread for the process"))?;
+        Ok(pid)
+    }
+
+    /// Sends a signal to a process, or to all of them.
+    ///
+    /// # Errors
+    /// `ESRCH` if it is gone, `EINVAL` if there is no such signal.
+    pub fn kill(&self, pid: u32, signal: i32, all: bool) -> Result<(), Errno> {
+        let signal = Signal::from_raw(signal).ok_or(Errno::EINVAL)?;
+        // A container that was never started has nobody who could take a signal: only its end makes sense.
+        if pid == 1 && signal == moat_abi::signal::SIGKILL {
+            let unstarted = self.init.lock().take();
+            if let Some(mut init) = unstarted {
+                init.ending = Some(moat_abi::wait::signaled(signal, false));
+                return clone::spawn(init);
+            }
+        }
+        let targets: Vec<_> = {
+            let tree = self.kernel.tree();
+            tree.processes()
+                .filter(|(id, p)| (all || *id == pid) && p.zombie.is_none())
+                .map(|(_, p)| p.group.clone())
+                .collect()
+        };
+        if targets.is_empty() {
+            return Err(Errno::ESRCH);
+        }
+        for group in targets {
+            send::to_process(&group, signal, SigInfo::user(signal, SigInfo::SI_USER, 0, 0), Origin::Outside)?;
+        }
+        Ok(())
+    }
+
+    /// Blocks until init or an exec'ed process has ended; its wait status.
+    pub fn wait(&self, pid: u32) -> u32 {
+        let kernel = &self.kernel;
+        executor::block_on(wait_for(None, |waiter| {
+            waiter.listen(&kernel.ended_changed);
+            kernel.ended(pid)
+        }))
+        .unwrap_or(0)
+    }
+
+    /// Stops every task.
+    pub fn pause(&self) {
+        self.kernel.set_paused(true);
+    }
+
+    /// Lets every task go on.
+    pub fn resume(&self) {
+        self.kernel.set_paused(false);
+    }
+
+    /// The processes of the guest.
+    pub fn processes(&self) -> Vec<ProcessInfo> {
+        let tree = self.kernel.tree();
+        tree.processes()
+            .map(|(pid, process)| {
+                let task = process.tasks.get(&pid).or_else(|| process.tasks.values().next());
+                let name = task.map(|t| t.name()).unwrap_or_default();
+                let name = name.split(|&b| b == 0).next().unwrap_or_default();
+                let usage = process.group.usage();
+                ProcessInfo {
+                    pid,
+                    ppid: process.parent,
+                    uid: task.map_or(0, |t| t.credentials().uid),
+                    name: String::from_utf8_lossy(name).into_owned(),
+                    arguments: Vec::new(),
+                    state: if process.zombie.is_some() { 'Z' } else { 'S' },
+                    started: 0,
+                    cpu_ms: (usage.user + usage.system).as_millis() as u64,
+                    terminal: None,
+                    host_pid: process.group.stub().host_pid(),
+                }
+            })
+            .collect()
+    }
+
+    /// Tells the terminal of a process its new size.
+    pub fn resize(&self, pid: u32, columns: u16, rows: u16) {
+        let _ = (pid, columns, rows);
+    }
+}

@@ -1,0 +1,124 @@
+//! Timers (alarm(2), setitimer(2), timer_create(2)).
+
+use std::time::Duration;
+
+use moat_abi::errno::Errno;
+use moat_abi::signal::{SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, SigEvent, Signal};
+use moat_abi::time::{CLOCK_REALTIME, Itimerspec, Itimerval, TIMER_ABSTIME};
+
+use super::arguments::{In, Out};
+use crate::Result;
+use crate::kernel::clock::Clock;
+use crate::kernel::timers::{self as t, Expiry, Setting};
+use crate::kernel::Current;
+
+const ITIMER_REAL: i32 = 0;
+
+fn itimerval_of((value, interval): Setting) -> Itimerval {
+    Itimerval { it_interval: interval.into(), it_value: value.into() }
+}
+
+fn itimerspec_of((value, interval): Setting) -> Itimerspec {
+    Itimerspec { it_interval: interval.into(), it_value: value.into() }
+}
+
+/// alarm(2).
+pub fn alarm(current: &mut Current, seconds: u32) -> Result<u64> {
+    let (left, _) = t::set_real(&current.group(), Duration::from_secs(u64::from(seconds)), Duration::ZERO);
+    // Rounded to whole seconds, but never to 0 while one is armed.
+    let rounded = left.as_secs() + u64::from(left.subsec_nanos() >= 500_000_000);
+    Ok(if left.is_zero() { 0 } else { rounded.max(1) })
+}
+
+/// getitimer(2).
+pub fn getitimer(current: &mut Current, which: i32, out: Out<Itimerval>) -> Result<()> {
+    let setting = match which {
+        ITIMER_REAL => t::real(&current.group()),
+        1 | 2 => Setting::default(),
+        _ => return Err(Errno::EINVAL),
+    };
+    out.write(&current.memory(), &itimerval_of(setting))
+}
+
+/// setitimer(2). The timers that count processor time are not there yet.
+pub fn setitimer(current: &mut Current, which: i32, new: In<Itimerval>, old: Out<Itimerval>) -> Result<()> {
+    let memory = current.memory();
+    let new = new.read_if(&memory)?.unwrap_or_default();
+    let value = new.it_value.duration().ok_or(Errno::EINVAL)?;
+    let interval = new.it_interval.duration().ok_or(Errno::EINVAL)?;
+    let previous = match which {
+        ITIMER_REAL => t::set_real(&current.group(), value, interval),
+        1 | 2 if value.is_zero() => Setting::default(),
+        1 | 2 => return Err(Errno::EOPNOTSUPP),
+        _ => return Err(Errno::EINVAL),
+    };
+    old.write_if(&memory, &itimerval_of(previous))
+}
+
+/// timer_create(2).
+pub fn timer_create(current: &mut Current, clock: i32, event: In<SigEvent>, out: Out<i32>) -> Result<()> {
+    let clock = Clock::from_id(clock)?;
+    if !matches!(clock, Clock::System(_)) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let memory = current.memory();
+    let event = event.read_if(&memory)?;
+    let group = current.group();
+    let signal_of = |event: &SigEvent| Signal::from_raw(event.signo).ok_or(Errno::EINVAL);
+    let id = match event {
+        None => t::create(&group, clock, |id| Expiry::Process(SIGALRM, id as u64))?,
+        Some(event) => {
+            let expiry = match event.notify {
+                SIGEV_NONE => Expiry::Nothing,
+                SIGEV_SIGNAL | SIGEV_THREAD => Expiry::Process(signal_of(&event)?, event.value),
+                SIGEV_THREAD_ID => {
+                    let tid = event.tid as u32;
+                    if !group.tasks().iter().any(|task| task.tid() == tid) {
+                        return Err(Errno::EINVAL);
+                    }
+                    Expiry::Thread(signal_of(&event)?, event.value, tid)
+                }
+                _ => return Err(Errno::EINVAL),
+            };
+            t::create(&group, clock, |_| expiry)?
+        }
+    };
+    out.write(&memory, &id).inspect_err(|_| {
+        // Nobody can know of the timer: it goes again.
+        let _ = t::delete(&group, id);
+    })
+}
+
+/// timer_settime(2).
+pub fn timer_settime(current: &mut Current, id: i32, flags: u32, new: In<Itimerspec>, old: Out<Itimerspec>) -> Result<()> {
+    let memory = current.memory();
+    let new = new.read(&memory)?;
+    let value = new.it_value.duration().ok_or(Errno::EINVAL)?;
+    let interval = new.it_interval.duration().ok_or(Errno::EINVAL)?;
+    let group = current.group();
+    let clock = t::clock_of(&group, id)?;
+    let at = (!value.is_zero()).then(|| match (flags & TIMER_ABSTIME != 0, clock) {
+        (true, Clock::System(id)) => current.kernel().clocks().instant(id, value),
+        (true, _) => current.kernel().clocks().instant(CLOCK_REALTIME, value),
+        (false, _) => t::far(value),
+    });
+    let previous = t::set(&group, id, at, interval)?;
+    old.write_if(&memory, &itimerspec_of(previous))
+}
+
+/// timer_gettime(2).
+pub fn timer_gettime(current: &mut Current, id: i32, out: Out<Itimerspec>) -> Result<()> {
+    let setting = t::get(&current.group(), id)?;
+    out.write(&current.memory(), &itimerspec_of(setting))
+}
+
+/// timer_getoverrun(2).
+pub fn timer_getoverrun(current: &mut Current, id: i32) -> Result<i32> {
+    t::overrun(&current.group(), id)
+}
+
+/// timer_delete(2).
+pub fn timer_delete(current: &mut Current, id: i32) -> Result<()> {
+    t::delete(&current.group(), id)
+}
+
