@@ -61,7 +61,7 @@ impl<T> Context<T> for Result<T> {
     }
 }
 
-/// Builds the tree: mounts in order, devices, masked and read-only paths, the working directory.
+/// Builds the tree: mounts in order, devices, read-only and masked paths.
 pub fn build(config: &ContainerConfig, sources: &mut Sources<'_>) -> std::result::Result<Tree, SetupError> {
     let kernel = KernelSlot::default();
     for (name, value) in &config.sysctl {
@@ -91,8 +91,6 @@ pub fn build(config: &ContainerConfig, sources: &mut Sources<'_>) -> std::result
     for device in &config.devices {
         make_device(&namespace, device).during(|| format!("device {}", device.path))?;
     }
-    place(&namespace, config.process.cwd.as_bytes(), Some(NodeKind::Directory))
-        .during(|| format!("working directory {}", config.process.cwd))?;
     for path in &config.readonly_paths {
         make_readonly(&namespace, path).during(|| format!("read-only path {path}"))?;
     }
@@ -147,7 +145,7 @@ pub fn own_filesystem(
 ) -> Result<Arc<dyn FileSystem>> {
     match fstype {
         "tmpfs" => Ok(TmpFs::new("tmpfs", source, &TmpfsOptions::parse(options, memory)?, memory)?),
-        "ramfs" => Ok(TmpFs::new("ramfs", source, &TmpfsOptions::parse("size=0", memory)?, memory)?),
+        "ramfs" => Ok(TmpFs::new("ramfs", source, &TmpfsOptions::unlimited(), memory)?),
         "mqueue" => Ok(TmpFs::new("mqueue", source, &TmpfsOptions::default(), memory)?),
         "proc" => Ok(proc::new(kernel)),
         "sysfs" => Ok(sys::new(kernel, cpus)),

@@ -19,7 +19,10 @@ pub mod file;
 pub mod futex;
 pub mod identity;
 pub mod links;
+pub mod locks;
+pub mod memfd;
 pub mod memory;
+pub mod mount;
 pub mod open;
 pub mod pipes;
 pub mod poll;
@@ -34,6 +37,7 @@ pub mod stat;
 pub mod system;
 pub mod timers;
 pub mod wait;
+pub mod xattr;
 
 use moat_abi::errno::Errno;
 use moat_platform::Abi;
