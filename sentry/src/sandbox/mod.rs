@@ -19,6 +19,7 @@ use crate::kernel::clock::Clocks;
 use crate::kernel::signal::send::{self, Origin};
 use crate::kernel::uts::Uts;
 use crate::kernel::{Current, Kernel, KernelConfig, clone};
+use crate::net::NetNamespace;
 use crate::sync::{Mutex, Rank};
 
 /// The most tasks of a sandbox that is given no limit.
@@ -85,7 +86,8 @@ impl Sandbox {
         stdio: Vec<OwnedFd>,
     ) -> Result<Arc<Self>, StartError> {
         let kernel = Kernel::new(KernelConfig {
-            net: crate::net::NetNamespace::loopback(),
+            net: NetNamespace::of(config.network)
+                .map_err(|e| StartError::new(e, "--network=host is not supported yet: use --network=none"))?,
             platform,
             mounts,
             uts: Uts {
