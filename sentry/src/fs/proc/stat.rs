@@ -132,7 +132,10 @@ pub fn stat(subject: &Subject) -> Result<Vec<u8>> {
     let threads = group.task_count();
     let rss_limit = group.limit(Resource::Rss);
     let exit_signal = if subject.id == group.pid() { exit_signal as i32 } else { -1 };
-    let (terminal, foreground) = super::system::controlling_terminal(&kernel, session);
+    let (terminal, foreground) = match kernel.terminals.terminal(session) {
+        Some(terminal) => (terminal.device(), terminal.session().map_or(-1, |(_, foreground)| i64::from(foreground))),
+        None => (0, -1),
+    };
     let mut out = format!("{} (", subject.id).into_bytes();
     out.extend_from_slice(&name);
     out.extend_from_slice(

@@ -180,9 +180,8 @@ fn meminfo(kernel: &Kernel) -> String {
     let mut out = String::new();
     for (name, value) in rows {
         let unit = if name.starts_with("HugePages_") { "" } else { " kB" };
-        let width = if unit.is_empty() { 24 } else { 24 };
         let label = format!("{name}:");
-        let _ = writeln!(out, "{label}{value:>width$}{unit}", width = width - label.len());
+        let _ = writeln!(out, "{label:<16}{value:>8}{unit}");
     }
     out
 }
@@ -212,10 +211,3 @@ fn interrupts(kernel: &Kernel) -> String {
 fn softirqs(kernel: &Kernel) -> String {
     header(kernel.cpus, 20)
 }
-
-/// The controlling terminal of a session as `stat` shows it: device number and foreground group.
-pub fn controlling_terminal(kernel: &Kernel, session: u32) -> (u64, i64) {
-    let _ = (kernel, session);
-    (0, -1)
-}
-
