@@ -59,11 +59,8 @@ pub fn build(config: &ContainerConfig, memory: u64, gofer: &mut Attach<'_>) -> s
     }
     let console = matches!(config.process.stdio, Stdio::Terminal { .. });
     let mut build = Build { kernel: &kernel, memory, console, cpus: config.cpus.max(1), devpts: None, gofer };
-    let (first, rest) = config
-        .mounts
-        .split_first()
-        .ok_or(Errno::EINVAL)
-        .during(|| "the configuration has no root mount".to_owned())?;
+    let (first, rest) =
+        config.mounts.split_first().ok_or(Errno::EINVAL).during(|| "the configuration has no root mount".to_owned())?;
     let root = build.filesystem(first).during(|| "mount /".to_owned())?;
     let root = mount_of(root, first.flags);
     let namespace = MountNamespace::new(root);
@@ -258,4 +255,27 @@ fn mask(namespace: &Arc<MountNamespace>, path: &str, memory: u64) -> Result<()> 
     };
     namespace.attach(&mount, found);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::tmpfs::TmpfsOptions;
+
+    #[test]
+    fn mount_points_are_made_through_links_that_stay_inside() {
+        let root = TmpFs::new("tmpfs", "tmpfs", &TmpfsOptions::unlimited(), 0).unwrap();
+        let link = NewNode { kind: NodeKind::Symlink(b"../../run".to_vec()), permissions: 0o777, uid: 0, gid: 0 };
+        root.root().create(b"var", &link).unwrap();
+        let namespace = MountNamespace::new(mount_of(root.clone(), 0));
+        let made = place(&namespace, b"/run", Some(NodeKind::Directory)).unwrap();
+        let found = place(&namespace, b"/var/lock/file", Some(NodeKind::Regular)).unwrap();
+        assert_eq!(found.inode().unwrap().file_type(), FileType::Regular);
+        assert_eq!(found.display_from(&namespace.root()).unwrap(), b"/run/lock/file");
+        assert!(found.parent().parent().is(&made));
+        assert_eq!(place(&namespace, b"/missing", None).err(), Some(Errno::ENOENT));
+        mask(&namespace, "/run/lock", 1 << 20).unwrap();
+        assert_eq!(place(&namespace, b"/run/lock/file", None).err(), Some(Errno::ENOENT));
+        mask(&namespace, "/nowhere", 1 << 20).unwrap();
+    }
 }

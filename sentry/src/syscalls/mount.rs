@@ -139,9 +139,10 @@ fn in_use(current: &Current, mount: &Arc<Mount>) -> bool {
         let (fs, files) = (task.fs(), task.files());
         Arc::ptr_eq(&fs.directory().mount, mount)
             || Arc::ptr_eq(&fs.root().mount, mount)
-            || files.numbers().into_iter().any(|fd| {
-                files.get(fd).is_ok_and(|f| f.path().is_some_and(|path| Arc::ptr_eq(&path.mount, mount)))
-            })
+            || files
+                .numbers()
+                .into_iter()
+                .any(|fd| files.get(fd).is_ok_and(|f| f.path().is_some_and(|path| Arc::ptr_eq(&path.mount, mount))))
     })
 }
 

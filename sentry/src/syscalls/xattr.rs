@@ -77,19 +77,40 @@ fn set(current: &mut Current, place: &Path, attribute: UserString, value: u64, s
 }
 
 /// setxattr(2).
-pub fn setxattr(current: &mut Current, path: UserPath, name: UserString, value: InBytes<3>, size: usize, flags: u32) -> Result<()> {
+pub fn setxattr(
+    current: &mut Current,
+    path: UserPath,
+    name: UserString,
+    value: InBytes<3>,
+    size: usize,
+    flags: u32,
+) -> Result<()> {
     let place = lookup(current, DirFd::CWD, path, true)?;
     set(current, &place, name, value.0, size, flags)
 }
 
 /// lsetxattr(2).
-pub fn lsetxattr(current: &mut Current, path: UserPath, name: UserString, value: InBytes<3>, size: usize, flags: u32) -> Result<()> {
+pub fn lsetxattr(
+    current: &mut Current,
+    path: UserPath,
+    name: UserString,
+    value: InBytes<3>,
+    size: usize,
+    flags: u32,
+) -> Result<()> {
     let place = lookup(current, DirFd::CWD, path, false)?;
     set(current, &place, name, value.0, size, flags)
 }
 
 /// fsetxattr(2).
-pub fn fsetxattr(current: &mut Current, fd: Fd, name: UserString, value: InBytes<3>, size: usize, flags: u32) -> Result<()> {
+pub fn fsetxattr(
+    current: &mut Current,
+    fd: Fd,
+    name: UserString,
+    value: InBytes<3>,
+    size: usize,
+    flags: u32,
+) -> Result<()> {
     let place = of_descriptor(current, fd)?;
     set(current, &place, name, value.0, size, flags)
 }
@@ -114,13 +135,25 @@ fn get(current: &mut Current, place: &Path, attribute: UserString, value: u64, s
 }
 
 /// getxattr(2).
-pub fn getxattr(current: &mut Current, path: UserPath, name: UserString, value: OutBytes<3>, size: usize) -> Result<usize> {
+pub fn getxattr(
+    current: &mut Current,
+    path: UserPath,
+    name: UserString,
+    value: OutBytes<3>,
+    size: usize,
+) -> Result<usize> {
     let place = lookup(current, DirFd::CWD, path, true)?;
     get(current, &place, name, value.0, size)
 }
 
 /// lgetxattr(2).
-pub fn lgetxattr(current: &mut Current, path: UserPath, name: UserString, value: OutBytes<3>, size: usize) -> Result<usize> {
+pub fn lgetxattr(
+    current: &mut Current,
+    path: UserPath,
+    name: UserString,
+    value: OutBytes<3>,
+    size: usize,
+) -> Result<usize> {
     let place = lookup(current, DirFd::CWD, path, false)?;
     get(current, &place, name, value.0, size)
 }
