@@ -25,7 +25,7 @@ use crate::kernel::process_tree::Process;
 use crate::kernel::rlimits::{Limit, Limits};
 use crate::kernel::task::{NewTask, Shared};
 use crate::kernel::usage::Usage;
-use crate::kernel::{Current, Kernel, Task, ThreadGroup, exec};
+use crate::kernel::{Current, Task, ThreadGroup, exec};
 use crate::loader;
 use crate::mm::MemoryManager;
 
