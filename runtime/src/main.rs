@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let code = match arguments.next().as_deref() {
         Some(sandbox::SENTRY_ROLE) => sandbox::sentry::main(arguments.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
         Some(sandbox::GOFER_ROLE) => sandbox::gofer::main(),
+        Some(sandbox::SHEPHERD_ROLE) => sandbox::shepherd::main(),
         _ => commands::main(),
     };
     ExitCode::from(code)

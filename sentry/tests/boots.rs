@@ -3,6 +3,8 @@
 #![allow(missing_docs)]
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 
 use moat_abi::capability::CapabilitySet;
 use moat_abi::fcntl::OpenFlags;
@@ -10,35 +12,52 @@ use moat_abi::mount::MountFlags;
 use moat_platform::ptrace::Ptrace;
 use moat_platform::{Platform, stub};
 use moat_sentry::control::config::{Capabilities, ContainerConfig, Network, ProcessConfig, Stdio};
-use moat_sentry::fs::inode::{FileSystem, NewNode, NodeKind};
+use moat_sentry::fs::inode::{FileSystem, Inode, NewNode, NodeKind};
 use moat_sentry::fs::tmpfs::{TmpFs, TmpfsOptions};
 use moat_sentry::fs::{Dentry, Mount, MountNamespace, OpenFile};
 use moat_sentry::sandbox::Sandbox;
 
-fn tree(program: &[u8]) -> std::sync::Arc<MountNamespace> {
+/// Copies a host directory into a tmpfs directory.
+fn copy(from: &std::path::Path, to: &Arc<dyn Inode>) {
+    let node = |kind, permissions| NewNode { kind, permissions, uid: 0, gid: 0 };
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (name, kind) = (entry.file_name(), entry.file_type().unwrap());
+        let mode = entry.metadata().unwrap().mode() & 0o7777;
+        let name = name.as_encoded_bytes();
+        if kind.is_dir() {
+            copy(&entry.path(), &to.create(name, &node(NodeKind::Directory, mode)).unwrap());
+        } else if kind.is_symlink() {
+            let target = std::fs::read_link(entry.path()).unwrap().into_os_string().into_encoded_bytes();
+            to.create(name, &node(NodeKind::Symlink(target), 0o777)).unwrap();
+        } else {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            let file = to.create(name, &node(NodeKind::Regular, mode)).unwrap();
+            let open = OpenFile::new(file.open(OpenFlags::RDWR).unwrap(), None, OpenFlags::RDWR);
+            let mut done = 0;
+            while done < bytes.len() {
+                done += open.operations().unwrap().write_at(&open, &bytes[done..], done as u64).unwrap();
+            }
+        }
+    }
+}
+
+/// A tree of tmpfs with what lies in `from`, and a /dev/null.
+fn tree(from: &std::path::Path) -> Arc<MountNamespace> {
     let options = TmpfsOptions::parse("", 1 << 30).unwrap();
     let tmpfs = TmpFs::new("tmpfs", "root", &options, 1 << 30).unwrap();
     let root = tmpfs.root();
     let node = |kind, permissions| NewNode { kind, permissions, uid: 0, gid: 0 };
-    let bin = root.create(b"bin", &node(NodeKind::Directory, 0o755)).unwrap();
-    let file = bin.create(b"busybox", &node(NodeKind::Regular, 0o755)).unwrap();
-    let open = OpenFile::new(file.open(OpenFlags::RDWR).unwrap(), None, OpenFlags::RDWR);
-    let mut done = 0;
-    while done < program.len() {
-        done += open.operations().unwrap().write_at(&open, &program[done..], done as u64).unwrap();
-    }
-    root.create(b"tmp", &node(NodeKind::Directory, 0o1777)).unwrap();
+    copy(from, &root);
     let dev = root.create(b"dev", &node(NodeKind::Directory, 0o755)).unwrap();
     dev.create(b"null", &node(NodeKind::CharDevice(moat_abi::stat::makedev(1, 3)), 0o666)).unwrap();
-    let mount = Mount::new(tmpfs, Dentry::root(root, b"/"), MountFlags::empty());
-    MountNamespace::new(mount)
+    MountNamespace::new(Mount::new(tmpfs, Dentry::root(root, b"/"), MountFlags::empty()))
 }
 
 fn main() {
     let all = CapabilitySet::all().bits();
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let path = std::env::var("MOAT_TEST_PROGRAM").unwrap_or_else(|_| "/bin/busybox".into());
-    let program = std::fs::read(path).unwrap();
+    let mut arguments = std::env::args().skip(1);
+    let from = arguments.next().unwrap();
     let lead = stub::birth::birth(0, || Ok(())).unwrap().finish().unwrap();
     let platform = Ptrace::new(lead).unwrap();
     let config = ContainerConfig {
@@ -56,7 +75,7 @@ fn main() {
         memory_limit: None,
         cpus: 2,
         process: ProcessConfig {
-            arguments: [vec!["/bin/busybox".to_owned()], arguments].concat(),
+            arguments: arguments.collect(),
             environment: vec!["PATH=/bin".into()],
             cwd: "/".into(),
             uid: 0,
@@ -81,7 +100,7 @@ fn main() {
         std::io::stderr().as_fd().try_clone_to_owned().unwrap(),
     ]
     .into();
-    let sandbox = Sandbox::in_tree(platform.clone(), &config, tree(&program), files).unwrap();
+    let sandbox = Sandbox::in_tree(platform.clone(), &config, tree(from.as_ref()), files).unwrap();
     sandbox.start();
     let status = sandbox.wait(1);
     println!("status {status:#x}");

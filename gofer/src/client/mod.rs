@@ -67,9 +67,12 @@ impl Drop for Handle {
             unused.push(self.id);
             unused.len() >= CLOSE_TOGETHER
         };
-        // Without waiting: whoever drops it may be about to give the last free connection back.
-        if full && let Some(channel) = self.client.free.lock().pop() {
-            self.client.release_through(channel);
+        if full {
+            // Without waiting: whoever drops it may be about to give the last free connection back.
+            let channel = self.client.free.lock().pop();
+            if let Some(channel) = channel {
+                self.client.release_through(channel);
+            }
         }
     }
 }

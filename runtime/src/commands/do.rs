@@ -1,20 +1,20 @@
 //! `moat do`: a command of this machine in a fresh sandbox.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use moat_sentry::control::config::{
-    Capabilities, ContainerConfig, MountConfig, MountSource, Network, ProcessConfig, Stdio, StraceConfig,
+    Capabilities, ContainerConfig, MountConfig, MountSource, ProcessConfig, Stdio, StraceConfig,
 };
 
-use super::{Failure, Global, Outcome};
+use super::{Failure, Global, NetworkChoice, Outcome};
+use crate::bundle::hooks::Phases;
 use crate::log::Log;
 use crate::sandbox::boot::{GoferRoot, LeadPlan};
+use crate::sandbox::foreground::{self, Foreground};
 use crate::sandbox::launch::{Plan, RootPlan};
-use crate::sandbox::{foreground, users};
+use crate::sandbox::users;
 use crate::state::State;
 
 const RDONLY: u64 = 1;
@@ -40,21 +40,9 @@ pub struct Do {
     /// Where the command runs
     #[arg(long, value_name = "DIRECTORY", default_value = "/")]
     cwd: String,
-    /// Which network the command has
-    #[arg(long, value_name = "NETWORK", default_value = "none")]
-    network: super::NetworkChoice,
-    /// Print its system calls as strace does, on standard error or to a file
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    strace: Option<PathBuf>,
     /// Never give the command a terminal
     #[arg(long)]
     no_tty: bool,
-    /// How application code is run: auto or ptrace
-    #[arg(long, value_name = "PLATFORM")]
-    platform: Option<String>,
-    /// Where messages of the sandbox's processes go
-    #[arg(long, value_name = "FILE")]
-    debug_log: Option<PathBuf>,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -70,42 +58,30 @@ impl Do {
         })
     }
 
-    fn try_run(mut self, global: &Global, log: &Log) -> Result<u8> {
+    fn try_run(self, global: &Global, log: &Log) -> Result<u8> {
         let id = format!("do-{}", std::process::id());
-        let platform = self.platform.take().unwrap_or_else(|| global.platform.clone());
-        super::check_platform(&platform)?;
-        let debug_log = self.debug_log.clone().or_else(|| global.debug_log.clone());
-        let trace = self.trace()?;
-        let plan = self.plan(&id, platform, trace.is_some())?;
+        let trace = global.trace()?;
+        let plan = self.plan(&id, global)?;
         let state = State::new(&id, "/".into(), "/".into(), BTreeMap::new());
-        foreground::run(foreground::Foreground {
+        foreground::run(Foreground {
             root: &global.state_root(),
             state,
             plan,
             resources: None,
             cgroups_path: None,
             terminal: !self.no_tty,
+            hooks: Phases::default(),
+            extra: Vec::new(),
+            pid_file: None,
+            keep: false,
             trace,
-            debug_log,
+            debug_log: global.debug_log.clone(),
             log,
         })
     }
 
-    fn trace(&self) -> Result<Option<OwnedFd>> {
-        Ok(match &self.strace {
-            None => None,
-            Some(path) if path.as_os_str().is_empty() => {
-                Some(std::io::stderr().as_fd().try_clone_to_owned().context("duplicate standard error")?)
-            }
-            Some(path) => {
-                let file =
-                    File::create(path).with_context(|| format!("--strace={}: cannot be written", path.display()))?;
-                Some(file.into())
-            }
-        })
-    }
-
-    fn plan(&self, id: &str, platform: String, trace: bool) -> Result<Plan> {
+    fn plan(&self, id: &str, global: &Global) -> Result<Plan> {
+        let network = global.network.unwrap_or(NetworkChoice::None);
         let mut roots = vec![RootPlan {
             path: "/".into(),
             recursive: true,
@@ -161,7 +137,7 @@ impl Do {
             monotonic_offset: 0,
             pids_limit: None,
             memory_limit: None,
-            cpus: super::host_cpus(),
+            cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
             process: ProcessConfig {
                 arguments: self.command.clone(),
                 environment: self.environment(),
@@ -183,13 +159,13 @@ impl Do {
                 stdio: Stdio::Files,
                 extra_files: 0,
             },
-            network: self.network.into(),
+            network: network.into(),
             seccomp: None,
             annotations: BTreeMap::new(),
-            strace: trace.then_some(StraceConfig { string_limit: 32 }),
+            strace: global.strace.is_some().then_some(StraceConfig { string_limit: 32 }),
         };
-        let network = if self.network == super::NetworkChoice::None { libc::CLONE_NEWNET } else { 0 };
-        let namespaces = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | network;
+        let new_network = if network == NetworkChoice::None { libc::CLONE_NEWNET } else { 0 };
+        let namespaces = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | new_network;
         let lead = LeadPlan {
             namespaces,
             maps: users::own_maps(),
@@ -199,7 +175,15 @@ impl Do {
             procfs: true,
             user: (0, 0),
         };
-        Ok(Plan { config, lead, roots, join: Vec::new(), platform, mapped: false })
+        Ok(Plan {
+            config,
+            lead,
+            roots,
+            join: Vec::new(),
+            user_namespace: None,
+            platform: global.platform.clone(),
+            mapped: false,
+        })
     }
 
     /// PATH, HOME and TERM, and what `--env` says.
@@ -249,15 +233,6 @@ fn code_of(message: &str) -> u8 {
         127
     } else {
         126
-    }
-}
-
-impl From<super::NetworkChoice> for Network {
-    fn from(choice: super::NetworkChoice) -> Self {
-        match choice {
-            super::NetworkChoice::None => Self::None,
-            super::NetworkChoice::Host => Self::Host,
-        }
     }
 }
 

@@ -1,25 +1,49 @@
 //! The verbs, one file each.
 
+pub mod create;
+mod delete;
 mod r#do;
+mod doctor;
+mod events;
+mod exec;
+mod features;
+mod generate;
+mod kill;
+mod list;
+mod pause;
+mod ps;
+mod run;
+mod spec;
+pub mod start;
+mod state;
+mod update;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand};
+use anyhow::{Context, Result, bail};
+use clap::{CommandFactory, Parser, Subcommand};
+use moat_sentry::control::config::Network;
 
 use crate::log::{Format, Log};
-use crate::state::Root;
+use crate::state::{OCI_VERSION, Root};
 
 /// An OCI runtime that gives each container its own kernel
 #[derive(Debug, Parser)]
-#[command(name = "moat", disable_version_flag = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "moat", disable_version_flag = true, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
+    /// Print the version
+    #[arg(long, short = 'v')]
+    version: bool,
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
 }
 
-/// Flags that stand before the verb.
+/// Flags of all verbs.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Global {
     /// Write the final error to this file, too
@@ -44,22 +68,103 @@ pub struct Global {
     #[arg(long, hide = true)]
     criu: Option<PathBuf>,
     /// How application code is run: auto or ptrace
-    #[arg(long, value_name = "PLATFORM", default_value = "auto")]
+    #[arg(long, value_name = "PLATFORM", default_value = "auto", global = true)]
     platform: String,
+    /// Which network the sockets of the application reach
+    #[arg(long, value_name = "NETWORK", global = true)]
+    network: Option<NetworkChoice>,
+    /// Keep changes of the container's root in memory
+    #[arg(long, global = true)]
+    overlay: bool,
+    /// Print system calls as strace does, on standard error or to a file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "", global = true)]
+    strace: Option<PathBuf>,
     /// Where messages of the sandbox's processes go
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     debug_log: Option<PathBuf>,
+}
+
+/// `--network`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum NetworkChoice {
+    /// Loopback only
+    None,
+    /// The namespace's own sockets
+    Host,
+}
+
+impl From<NetworkChoice> for Network {
+    fn from(choice: NetworkChoice) -> Self {
+        match choice {
+            NetworkChoice::None => Self::None,
+            NetworkChoice::Host => Self::Host,
+        }
+    }
 }
 
 impl Global {
     fn state_root(&self) -> Root {
         Root::new(self.root.as_deref())
     }
+
+    /// Where `--strace` goes.
+    fn trace(&self) -> Result<Option<OwnedFd>> {
+        Ok(match &self.strace {
+            None => None,
+            Some(path) if path.as_os_str().is_empty() => {
+                Some(std::io::stderr().as_fd().try_clone_to_owned().context("duplicate standard error")?)
+            }
+            Some(path) => {
+                let opened = File::options().create(true).append(true).open(path);
+                Some(opened.with_context(|| format!("--strace={}: cannot be written", path.display()))?.into())
+            }
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.platform.as_str() {
+            "auto" | "ptrace" => {}
+            other => bail!("--platform={other}: not a platform of this build (auto, ptrace)"),
+        }
+        match self.rootless.as_str() {
+            "auto" | "true" | "false" => Ok(()),
+            other => bail!("--rootless={other}: must be true, false or auto"),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Create(create::Create),
+    Start(start::Start),
+    Run(run::Run),
+    Exec(exec::Exec),
+    Kill(kill::Kill),
+    Delete(delete::Delete),
+    State(state::State),
+    List(list::List),
+    Ps(ps::Ps),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
+    Events(events::Events),
+    Update(update::Update),
+    Spec(spec::Spec),
+    Features(features::Features),
     Do(r#do::Do),
+    Doctor(doctor::Doctor),
+    /// Not supported yet
+    Checkpoint(Unsupported),
+    /// Not supported yet
+    Restore(Unsupported),
+    Completions(generate::Completions),
+    Man(generate::Man),
+}
+
+/// A verb of runc's that is still to come.
+#[derive(Debug, clap::Args)]
+struct Unsupported {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    rest: Vec<String>,
 }
 
 /// Why a verb failed, and the exit code for it.
@@ -75,41 +180,67 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// `--network`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum NetworkChoice {
-    /// Loopback only
-    None,
-    /// The namespace's own sockets
-    Host,
-}
+type Outcome = Result<u8, Failure>;
 
 /// Every capability that there is.
 const ALL_CAPABILITIES: u64 = moat_abi::capability::CapabilitySet::all().bits();
 
-/// How many processors this process may use.
-fn host_cpus() -> u32 {
-    std::thread::available_parallelism().map_or(1, |n| n.get() as u32)
-}
-
-fn check_platform(name: &str) -> anyhow::Result<()> {
-    match name {
-        "auto" | "ptrace" => Ok(()),
-        other => anyhow::bail!("--platform={other}: not a platform of this build (auto, ptrace)"),
-    }
-}
-
-type Outcome = Result<u8, Failure>;
-
 /// Parses the command line and does what it says; the exit code.
 pub fn main() -> u8 {
     let cli = Cli::parse();
-    let log = Log { file: cli.global.log.clone(), format: cli.global.log_format, debug: cli.global.debug };
-    let outcome = log.check().map_err(Failure::from).and_then(|()| match cli.verb {
-        Verb::Do(verb) => verb.run(&cli.global, &log),
+    let global = cli.global;
+    if cli.version {
+        println!("moat version {}\nspec: {OCI_VERSION}", env!("CARGO_PKG_VERSION"));
+        return 0;
+    }
+    let Some(verb) = cli.verb else {
+        let _ = Cli::command().print_help();
+        return 1;
+    };
+    let log = Log { file: global.log.clone(), format: global.log_format, debug: global.debug };
+    let checked = log.check().and_then(|()| global.check()).map_err(Failure::from);
+    let outcome = checked.and_then(|()| match verb {
+        Verb::Create(verb) => verb.run(&global, &log),
+        Verb::Start(verb) => verb.run(&global, &log),
+        Verb::Run(verb) => verb.run(&global, &log),
+        Verb::Exec(verb) => verb.run(&global),
+        Verb::Kill(verb) => verb.run(&global),
+        Verb::Delete(verb) => verb.run(&global, &log),
+        Verb::State(verb) => verb.run(&global),
+        Verb::List(verb) => verb.run(&global, &log),
+        Verb::Ps(verb) => verb.run(&global),
+        Verb::Pause(verb) => verb.run(&global),
+        Verb::Resume(verb) => verb.run(&global),
+        Verb::Events(verb) => verb.run(&global),
+        Verb::Update(verb) => verb.run(&global, &log),
+        Verb::Spec(verb) => verb.run(),
+        Verb::Features(verb) => verb.run(),
+        Verb::Do(verb) => verb.run(&global, &log),
+        Verb::Doctor(verb) => verb.run(),
+        Verb::Checkpoint(Unsupported { rest: _ }) => Err(anyhow::anyhow!("checkpoint: not supported yet").into()),
+        Verb::Restore(Unsupported { rest: _ }) => Err(anyhow::anyhow!("restore: not supported yet").into()),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
     });
     outcome.unwrap_or_else(|failure| {
         log.error(&failure.message);
         failure.code
     })
+}
+
+/// Writes a file whose reader must never see half of it.
+fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    let name = path.file_name().with_context(|| format!("--pid-file {}: not a file's name", path.display()))?;
+    let temporary = path.with_file_name(format!(".{}", name.to_string_lossy()));
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        write!(file, "{pid}")?;
+        std::fs::rename(&temporary, path)
+    };
+    write().with_context(|| format!("--pid-file {}", path.display()))
+}
+
+/// Prints without dying of a reader that has gone.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

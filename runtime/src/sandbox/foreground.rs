@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use moat_sentry::control::config::Stdio;
 use moat_sentry::control::protocol::Request;
 use nix::errno::Errno;
@@ -18,8 +18,13 @@ use super::console::{self, Pty, RawTerminal};
 use super::launch::Plan;
 use super::make::{Make, destroy, make};
 use crate::bundle::hooks::Phases;
+use crate::commands::create::pid_file;
+use crate::commands::start::start;
 use crate::log::Log;
-use crate::state::{Root, State, Status};
+use crate::state::{ProcessId, Root, State};
+
+/// How long sentry and gofer may take to follow the lead.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// What is to be run.
 pub struct Foreground<'a> {
@@ -35,6 +40,14 @@ pub struct Foreground<'a> {
     pub cgroups_path: Option<PathBuf>,
     /// Whether it gets a terminal if the runtime has one.
     pub terminal: bool,
+    /// Hooks of its creation.
+    pub hooks: Phases,
+    /// Descriptors that it gets behind the standard ones.
+    pub extra: Vec<OwnedFd>,
+    /// Where its pid is written.
+    pub pid_file: Option<PathBuf>,
+    /// Whether it is left to `delete` when it has ended.
+    pub keep: bool,
     /// Where trace text goes.
     pub trace: Option<OwnedFd>,
     /// Where messages of the processes go.
@@ -52,36 +65,51 @@ pub fn run(mut run: Foreground<'_>) -> Result<u8> {
     let signals = block_signals()?;
     let terminal = run.terminal && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let mut pty = None;
-    let stdio = if terminal {
+    let mut stdio = if terminal {
         let size = console::size(std::io::stdout().as_fd());
         run.plan.config.process.stdio = Stdio::Terminal { columns: size.0, rows: size.1 };
         let Pty { master, slave } = Pty::new(size)?;
         pty = Some(master);
         vec![slave]
     } else {
+        if matches!(run.plan.config.process.stdio, Stdio::Terminal { .. }) {
+            bail!("process.terminal: standard input and output are no terminal");
+        }
         standard_streams()?
     };
+    stdio.extend(run.extra);
     let (container, mut state) = make(Make {
         root: run.root,
         state: run.state,
         plan: run.plan,
         resources: run.resources,
         cgroups_path: run.cgroups_path,
-        hooks: Phases::default(),
+        hooks: run.hooks,
         stdio,
         trace: run.trace,
         debug_log: run.debug_log,
         log: run.log,
     })?;
-    let started = Client::connect(container.directory()).and_then(|c| c.request(&Request::Start, &[]));
+    let started = pid_file(run.pid_file.as_deref(), &state).and_then(|()| start(&container, &mut state, run.log));
     if let Err(error) = started {
         destroy(container, Some(state), run.log)?;
-        return Err(error).context("start the container");
+        return Err(error);
     }
-    state.phase = Status::Running;
-    container.save(&state)?;
-    let status = attend(&state, container.directory(), pty, &signals)?;
-    destroy(container, Some(state), run.log)?;
+    // Other verbs have their turn while it runs.
+    let directory = container.directory().to_owned();
+    drop(container);
+    let Some(lead) = state.lead.clone() else { bail!("the container has no process") };
+    let status = attend(&Watched { process: lead, guest: 1, directory: &directory }, pty, &signals)?;
+    if !run.keep
+        && let Ok(container) = run.root.open(&state.id)
+    {
+        for helper in &state.helpers {
+            helper.wait(PATIENCE);
+            // Children of this process, which nobody else may reap.
+            let _ = nix::sys::wait::waitpid(Pid::from_raw(helper.pid), Some(WaitPidFlag::WNOHANG));
+        }
+        destroy(container, Some(state), run.log)?;
+    }
     Ok(status)
 }
 
@@ -127,39 +155,59 @@ pub fn block_signals() -> Result<SigSet> {
     Ok(set)
 }
 
-/// Passes signals and terminal on until the lead has ended; its exit status.
+/// A process that the runtime waits for: the lead or a shepherd.
+pub struct Watched<'a> {
+    /// A child of this process.
+    pub process: ProcessId,
+    /// The guest's process that it stands for.
+    pub guest: u32,
+    /// The container's state directory.
+    pub directory: &'a Path,
+}
+
+impl Watched<'_> {
+    fn resize(&self, relay: &Relay) {
+        let (columns, rows) = console::size(std::io::stdout().as_fd());
+        console::set_size(relay.master.as_fd(), (columns, rows));
+        let request = Request::Resize { pid: self.guest, columns, rows };
+        // A sandbox that has just ended has no use for it.
+        let _ = Client::connect(self.directory).and_then(|client| client.request(&request, &[]));
+    }
+}
+
+/// Passes signals and terminal on until the process has ended; its exit status.
 ///
 /// # Errors
 /// The host's.
-pub fn attend(state: &State, directory: &Path, pty: Option<OwnedFd>, signals: &SigSet) -> Result<u8> {
-    let Some(lead) = &state.lead else { return Ok(1) };
+pub fn attend(watched: &Watched<'_>, pty: Option<OwnedFd>, signals: &SigSet) -> Result<u8> {
     let relay = pty.map(Relay::start).transpose()?;
     loop {
-        if let Some(status) = reap(lead.pid)? {
+        if let Some(status) = reap(watched.process.pid)? {
             drop(relay);
             return Ok(status);
         }
-        match signals.wait() {
-            Ok(Signal::SIGCHLD) => {}
-            Ok(Signal::SIGWINCH) if relay.is_some() => {
-                if let Some(relay) = &relay {
-                    let size = console::size(std::io::stdout().as_fd());
-                    console::set_size(relay.master.as_fd(), size);
-                    if let Ok(client) = Client::connect(directory) {
-                        let _ = client.request(&Request::Resize { pid: 1, columns: size.0, rows: size.1 }, &[]);
-                    }
-                }
-            }
-            Ok(signal) => drop(lead.signal(signal as i32)),
-            Err(Errno::EINTR) => {}
-            Err(e) => return Err(e).context("wait for signals"),
+        match (wait_signal(signals), &relay) {
+            (Ok(libc::SIGCHLD), _) => {}
+            (Ok(libc::SIGWINCH), Some(relay)) => watched.resize(relay),
+            (Ok(signal), _) => drop(watched.process.signal(signal)),
+            (Err(Errno::EINTR), _) => {}
+            (Err(e), _) => return Err(e).context("wait for signals"),
         }
     }
 }
 
-/// The lead's exit status once it has ended; other children are reaped by the way.
-fn reap(lead: i32) -> Result<Option<u8>> {
-    match waitid(Id::Pid(Pid::from_raw(lead)), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+/// The next signal of the set, which is blocked; also a real-time one.
+///
+/// # Errors
+/// `EINTR`.
+pub fn wait_signal(signals: &SigSet) -> Result<i32, Errno> {
+    // SAFETY: the set lives through the call, and no information is asked for.
+    Errno::result(unsafe { libc::sigwaitinfo(signals.as_ref(), std::ptr::null_mut()) })
+}
+
+/// The exit status of a child once it has ended.
+fn reap(pid: i32) -> Result<Option<u8>> {
+    match waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
         Ok(WaitStatus::Exited(_, status)) => Ok(Some(status as u8)),
         Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(128 + signal as u8)),
         Ok(_) | Err(Errno::EINTR) => Ok(None),

@@ -45,6 +45,8 @@ pub struct Plan {
     pub roots: Vec<RootPlan>,
     /// The namespaces to join, by `CLONE_NEW*`.
     pub join: Vec<(i32, PathBuf)>,
+    /// A user namespace to join, after those.
+    pub user_namespace: Option<PathBuf>,
     /// `--platform`.
     pub platform: String,
     /// Whether files belong to whom the container's user mapping says.
@@ -71,17 +73,6 @@ pub struct Launch<'a> {
     pub born: &'a mut dyn FnMut(i32) -> Result<()>,
 }
 
-/// The processes of a sandbox, as this process numbers them.
-#[derive(Clone, Copy, Debug)]
-pub struct Processes {
-    /// The process whose end is the container's.
-    pub lead: i32,
-    /// The kernel.
-    pub sentry: i32,
-    /// The files.
-    pub gofer: i32,
-}
-
 /// Kills and reaps what was started when the launch fails.
 #[derive(Default)]
 struct Started(Vec<i32>);
@@ -100,11 +91,11 @@ impl Drop for Started {
 /// The file of the processes' messages in the state directory.
 pub const LOG_NAME: &str = "sandbox.log";
 
-/// Starts the processes of a sandbox, up to the loaded but unstarted init.
+/// Starts the processes of a sandbox, up to the loaded but unstarted init; the lead.
 ///
 /// # Errors
 /// What failed; nothing of it is left then.
-pub fn launch(launch: Launch<'_>) -> Result<Processes> {
+pub fn launch(launch: Launch<'_>) -> Result<i32> {
     let Launch { plan, directory, listener, stdio, trace, debug_log, spawned, born } = launch;
     let log_path = directory.join(LOG_NAME);
     let log = match debug_log {
@@ -112,7 +103,11 @@ pub fn launch(launch: Launch<'_>) -> Result<Processes> {
         None => File::options().create(true).append(true).open(&log_path).context("open the sandbox's log")?,
     };
     let roots = plan.roots.iter().map(open_root).collect::<Result<Vec<_>>>()?;
-    let join = plan.join.iter().map(|(_, path)| open_namespace(path)).collect::<Result<Vec<_>>>()?;
+    let mut join = plan.join;
+    // The last: it takes away the right to join namespaces that belong to the runtime's.
+    join.extend(plan.user_namespace.map(|path| (libc::CLONE_NEWUSER, path)));
+    let kinds = join.iter().map(|(kind, _)| *kind).collect();
+    let join = join.iter().map(|(_, path)| open_namespace(path)).collect::<Result<Vec<_>>>()?;
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
     for _ in 0..moat_gofer::CONNECTIONS {
@@ -136,7 +131,7 @@ pub fn launch(launch: Launch<'_>) -> Result<Processes> {
         lead: plan.lead,
         gofer: ours.len(),
         stdio: stdio.len(),
-        join: plan.join.iter().map(|(kind, _)| *kind).collect(),
+        join: kinds,
         trace: trace.is_some(),
     };
     let files: Vec<BorrowedFd<'_>> =
@@ -173,7 +168,7 @@ pub fn launch(launch: Launch<'_>) -> Result<Processes> {
         Report::Born { .. } => return Err(anyhow!("the sandbox does not keep to the protocol")),
     }
     started.0.clear();
-    Ok(Processes { lead, sentry: sentry_process.id() as i32, gofer: gofer_process.id() as i32 })
+    Ok(lead)
 }
 
 /// Executes this program again in another role, with a socket as standard input.

@@ -68,7 +68,7 @@ fn fill(container: &Container, state: &mut State, make: Make<'_>) -> Result<()> 
     });
     let debug_log = debug_log.transpose()?;
     let shared = std::cell::RefCell::new(state);
-    let processes = launch(Launch {
+    let lead = launch(Launch {
         plan: make.plan,
         directory: container.directory(),
         listener,
@@ -94,7 +94,7 @@ fn fill(container: &Container, state: &mut State, make: Make<'_>) -> Result<()> 
         },
     })?;
     let mut state = shared.borrow_mut();
-    state.lead = Some(ProcessId::of(processes.lead));
+    state.lead = Some(ProcessId::of(lead));
     state.phase = Status::Created;
     container.save(&state)
 }

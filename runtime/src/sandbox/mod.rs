@@ -18,6 +18,7 @@ pub mod make;
 pub mod privilege;
 pub mod sentry;
 pub mod server;
+pub mod shepherd;
 pub mod socket;
 pub mod users;
 
@@ -25,3 +26,5 @@ pub mod users;
 pub const SENTRY_ROLE: &str = "sandbox-process";
 /// The hidden verb of the gofer process.
 pub const GOFER_ROLE: &str = "gofer-process";
+/// The hidden verb of a shepherd.
+pub const SHEPHERD_ROLE: &str = "exec-process";

@@ -17,7 +17,7 @@ use nix::sched::CloneFlags;
 
 use super::boot::{Boot, Go, Report};
 use super::socket::Socket;
-use super::{confine, lead, privilege, server};
+use super::{confine, lead, privilege, server, users};
 
 /// How often the program is executed again if the stack lies where the stub has its addresses.
 const LAYOUT_TRIES: u32 = 8;
@@ -107,6 +107,12 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
         nix::sched::setns(fd, CloneFlags::from_bits_truncate(*kind)).map_err(host("join a namespace"))?;
     }
     drop(join);
+    let mut boot = boot;
+    if boot.join.contains(&libc::CLONE_NEWUSER) {
+        // The lead's is made within it, with the same users.
+        boot.lead.maps = users::own_maps();
+        boot.lead.sentry_user = users::spare_user().or(Some(0));
+    }
     let newborn = bear_lead(maker, &boot)?;
     // The host's network is no business of a container that has its own.
     if boot.lead.namespaces & libc::CLONE_NEWNET != 0 {
@@ -188,7 +194,7 @@ fn live(sandbox: &Arc<Sandbox>, platform: &Arc<dyn Platform>) {
 }
 
 /// The status with which the lead ends: the exit status, or 128 and the signal's number.
-fn exit_status(status: u32) -> u8 {
+pub fn exit_status(status: u32) -> u8 {
     let signal = (status & 0x7f) as u8;
     if signal == 0 { (status >> 8) as u8 } else { 128 + signal }
 }

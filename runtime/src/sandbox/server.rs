@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use moat_sentry::control::protocol::Request;
 use moat_sentry::control::server::answer;
@@ -30,7 +30,7 @@ pub fn start(listener: OwnedFd, sandbox: Arc<Sandbox>) -> Result<(), i32> {
             }
             let (sandbox, counted) = (sandbox.clone(), count.clone());
             let served = thread("connection", move || {
-                serve(&Socket::new(connection.into()), &sandbox);
+                serve(&Arc::new(Socket::new(connection.into())), &sandbox);
                 counted.fetch_sub(1, Ordering::Relaxed);
             });
             if served.is_err() {
@@ -49,11 +49,36 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), i32> {
         .map_err(|e| e.raw_os_error().unwrap_or(libc::EAGAIN))
 }
 
-fn serve(connection: &Socket, sandbox: &Arc<Sandbox>) {
+fn serve(connection: &Arc<Socket>, sandbox: &Arc<Sandbox>) {
     // What is malformed ends the connection; the caller sees that.
     while let Ok((request, files)) = connection.receive::<Request>() {
+        if let Request::Wait { pid } = request
+            && pid != 1
+        {
+            return attend(connection, sandbox, pid);
+        }
         if connection.send(&answer(sandbox, request, files), &[]).is_err() {
             return;
         }
+    }
+}
+
+/// Waits for a process whose shepherd is at the other end: if that is killed, so is the process.
+fn attend(connection: &Arc<Socket>, sandbox: &Arc<Sandbox>, pid: u32) {
+    let waits = Arc::new(AtomicBool::new(true));
+    let (watched, to, still) = (connection.clone(), sandbox.clone(), waits.clone());
+    let watching = thread("hangup", move || {
+        // Nothing more is asked on this connection: what comes is its end.
+        let _ = watched.receive::<Request>();
+        if still.swap(false, Ordering::AcqRel) {
+            let _ = to.kill(pid, libc::SIGKILL, false);
+        }
+    });
+    let reply = answer(sandbox, Request::Wait { pid }, Vec::new());
+    waits.store(false, Ordering::Release);
+    let _ = connection.send(&reply, &[]);
+    // The watcher must not outlive the caller's interest.
+    if watching.is_ok() {
+        connection.shut();
     }
 }

@@ -98,6 +98,11 @@ impl Socket {
         self.send_all(&text)
     }
 
+    /// Ends the connection for every holder of this end; what was sent still arrives.
+    pub fn shut(&self) {
+        let _ = nix::sys::socket::shutdown(self.0.as_raw_fd(), nix::sys::socket::Shutdown::Both);
+    }
+
     fn send_all(&self, mut bytes: &[u8]) -> Result<(), SocketError> {
         while !bytes.is_empty() {
             let sent = retry(|| send(self.0.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL))?;

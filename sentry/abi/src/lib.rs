@@ -13,6 +13,7 @@ pub mod futex;
 pub mod ioctl;
 pub mod mman;
 pub mod mount;
+pub mod netlink;
 pub mod nr;
 pub mod poll;
 pub mod print;

@@ -344,6 +344,50 @@ impl SigInfo {
         info
     }
 
+    /// As a signalfd shows it (signalfd_copyinfo).
+    pub fn to_signalfd(&self) -> SignalfdSiginfo {
+        let mut out = SignalfdSiginfo { ssi_signo: self.signo as u32, ssi_errno: self.errno, ssi_code: self.code, ..Default::default() };
+        let word = |at: usize| u64::from(self.fields[at]) | u64::from(self.fields[at + 1]) << 32;
+        let fault = SigSet::of(&[SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP]);
+        let signal = Signal::from_raw(self.signo);
+        match self.code {
+            Self::SI_TIMER => {
+                out.ssi_tid = self.fields[0];
+                out.ssi_overrun = self.fields[1];
+                out.ssi_ptr = word(2);
+                out.ssi_int = self.fields[2] as i32;
+            }
+            code if code > 0 && signal == Some(SIGCHLD) => {
+                out.ssi_pid = self.fields[0];
+                out.ssi_uid = self.fields[1];
+                out.ssi_status = self.fields[2] as i32;
+                out.ssi_utime = word(4);
+                out.ssi_stime = word(6);
+            }
+            code if code > 0 && code != Self::SI_KERNEL && signal.is_some_and(|s| fault.contains(s)) => {
+                out.ssi_addr = word(0);
+            }
+            code if code > 0 && code != Self::SI_KERNEL && signal == Some(SIGIO) => {
+                out.ssi_band = self.fields[0];
+                out.ssi_fd = self.fields[2] as i32;
+            }
+            code if code > 0 && signal == Some(SIGSYS) => {
+                out.ssi_call_addr = word(0);
+                out.ssi_syscall = self.fields[2] as i32;
+                out.ssi_arch = self.fields[3];
+            }
+            code => {
+                out.ssi_pid = self.fields[0];
+                out.ssi_uid = self.fields[1];
+                if code < 0 && code != Self::SI_TKILL {
+                    out.ssi_ptr = word(2);
+                    out.ssi_int = self.fields[2] as i32;
+                }
+            }
+        }
+        out
+    }
+
     /// Whether it was made by a process.
     pub fn is_from_user(&self) -> bool {
         self.code <= 0

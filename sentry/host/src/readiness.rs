@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use moat_abi::poll::PollEvents;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 /// Reports changes of the readiness of many descriptors.
@@ -38,20 +39,33 @@ impl Readiness {
         let _ = self.epoll.delete(fd);
     }
 
-    /// Sleeps until something changes, and puts the tokens of what did into `tokens`.
+    /// Sleeps until something changes, and puts the tokens of what did, and what is
+    /// ready of it, into `tokens`.
     ///
     /// # Errors
     /// The host's errno, never `EINTR`.
-    pub fn wait(&self, tokens: &mut Vec<u64>) -> Result<(), i32> {
+    pub fn wait(&self, tokens: &mut Vec<(u64, PollEvents)>) -> Result<(), i32> {
         let mut events = [EpollEvent::empty(); 64];
         tokens.clear();
         match self.epoll.wait(&mut events, EpollTimeout::NONE) {
-            Ok(n) => tokens.extend(events[..n].iter().map(EpollEvent::data)),
+            Ok(n) => tokens.extend(events[..n].iter().map(|e| (e.data(), ready(e.events())))),
             Err(nix::errno::Errno::EINTR) => {}
             Err(e) => return Err(e as i32),
         }
         Ok(())
     }
+}
+
+/// The same events as poll(2) names them, which have the same bits.
+fn ready(flags: EpollFlags) -> PollEvents {
+    let mut events = PollEvents::from_bits_retain(flags.bits() as u32);
+    if events.contains(PollEvents::IN) {
+        events |= PollEvents::RDNORM;
+    }
+    if events.contains(PollEvents::OUT) {
+        events |= PollEvents::WRNORM;
+    }
+    events
 }
 
 #[cfg(test)]
@@ -67,6 +81,6 @@ mod tests {
         writer.write_all(b"x").unwrap();
         let mut tokens = Vec::new();
         readiness.wait(&mut tokens).unwrap();
-        assert_eq!(tokens, [7]);
+        assert_eq!(tokens, [(7, PollEvents::IN | PollEvents::RDNORM)]);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use moat_abi::errno::Errno;
+use moat_abi::poll::PollEvents;
 use moat_host::Descriptor;
 use moat_host::readiness::Readiness;
 
@@ -75,11 +76,11 @@ impl Reactor {
             if let Err(e) = self.readiness.wait(&mut tokens) {
                 crate::fatal(&format!("the reactor cannot wait: {:?}", Errno::from_raw(e)));
             }
-            for token in &tokens {
+            for (token, events) in &tokens {
                 // What was removed meanwhile is nobody's business any more.
                 let notify = self.watched.lock().get(token).cloned();
                 if let Some(notify) = notify {
-                    notify.notify();
+                    notify.notify_of(*events);
                 }
             }
         }
@@ -99,6 +100,10 @@ impl Drop for Watched {
 impl Notify for super::wait::WaitQueue {
     fn notify(&self) {
         self.wake_all();
+    }
+
+    fn notify_of(&self, events: PollEvents) {
+        self.wake(events);
     }
 }
 

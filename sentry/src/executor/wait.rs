@@ -10,12 +10,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
+use moat_abi::poll::PollEvents;
+
 use crate::sync::{Mutex, Rank};
 
 /// Something that wants to hear of wakes: a sleeping task, an epoll item, a timer.
 pub trait Notify: Send + Sync {
     /// Called without any lock of the queue held. Must not block.
     fn notify(&self);
+    /// The same for a wake that is known to be about these events of poll(2), for who wants only some (epoll).
+    fn notify_of(&self, events: PollEvents) {
+        let _ = events;
+        self.notify();
+    }
 }
 
 /// Who waits for one condition.
@@ -39,6 +46,12 @@ impl WaitQueue {
 
     /// Notifies everybody who is registered.
     pub fn wake_all(&self) {
+        self.wake(PollEvents::all());
+    }
+
+    /// Notifies everybody who is registered that these events may be there now. An edge-triggered epoll takes only those
+    /// for news that it asked for, so that who has read does not seem to have received.
+    pub fn wake(&self, events: PollEvents) {
         let waiters: Vec<_> = {
             let waiters = self.waiters.lock();
             if waiters.is_empty() {
@@ -47,7 +60,7 @@ impl WaitQueue {
             waiters.iter().map(|(_, n)| n.clone()).collect()
         };
         for waiter in waiters {
-            waiter.notify();
+            waiter.notify_of(events);
         }
     }
 

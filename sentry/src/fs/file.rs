@@ -14,7 +14,7 @@ use super::Path;
 use super::inode::{Attributes, Inode};
 use crate::Result;
 use crate::executor::wait::Waiter;
-use crate::kernel::Current;
+use crate::kernel::{Current, Task};
 use crate::sync::{Mutex, Rank};
 
 /// What can be mapped of a file.
@@ -78,7 +78,23 @@ pub trait FileOperations: Send + Sync + Any {
         let n = self.write_at(file, buf, end)?;
         Ok((n, end + n as u64))
     }
-    /// What is ready now. With a waiter, listens to what could change that.
+    /// A read by `task`, for files that treat tasks differently (signalfd, terminals).
+    fn read_by(&self, task: &Arc<Task>, file: &OpenFile, buf: &mut [u8], offset: u64) -> Result<usize> {
+        let _ = task;
+        self.read_at(file, buf, offset)
+    }
+    /// A write by `task`.
+    fn write_by(&self, task: &Arc<Task>, file: &OpenFile, buf: &[u8], offset: u64) -> Result<usize> {
+        let _ = task;
+        self.write_at(file, buf, offset)
+    }
+    /// What is ready for `task`.
+    fn poll_by(&self, task: &Arc<Task>, file: &OpenFile, waiter: Option<&mut Waiter>) -> PollEvents {
+        let _ = task;
+        self.poll(file, waiter)
+    }
+    /// What is ready now. With a waiter, listens to what could change that: to the same queues for as long as the file is
+    /// open, since epoll listens once. Called without any lock held.
     fn poll(&self, file: &OpenFile, waiter: Option<&mut Waiter>) -> PollEvents {
         let _ = (file, waiter);
         PollEvents::IN | PollEvents::OUT | PollEvents::RDNORM | PollEvents::WRNORM
@@ -273,6 +289,11 @@ impl OpenFile {
     /// What is ready; with a waiter, listens.
     pub fn poll(&self, waiter: Option<&mut Waiter>) -> PollEvents {
         self.operations.poll(self, waiter)
+    }
+
+    /// What is ready for `task`; with a waiter, listens.
+    pub fn poll_by(&self, task: &Arc<Task>, waiter: Option<&mut Waiter>) -> PollEvents {
+        self.operations.poll_by(task, self, waiter)
     }
 
     /// How `/proc/PID/fd/N` shows it when it has no path.

@@ -6,6 +6,8 @@
 pub mod context;
 pub mod dentry;
 pub mod dev;
+pub mod epoll;
+pub mod eventfd;
 pub mod fd_table;
 pub mod file;
 pub mod host;
@@ -19,6 +21,8 @@ pub mod permission;
 pub mod pidfd;
 pub mod pipe;
 pub mod tmpfs;
+pub mod signalfd;
+pub mod timerfd;
 pub mod walk;
 
 use std::sync::Arc;

@@ -225,7 +225,7 @@ impl FileOperations for PipeEnd {
             ring.bytes.drain(..packet.unwrap_or(n));
             n
         };
-        self.pipe.changed.wake_all();
+        self.pipe.changed.wake(PollEvents::OUT | PollEvents::WRNORM);
         Ok(n)
     }
 
@@ -253,7 +253,7 @@ impl FileOperations for PipeEnd {
             ring.bytes.extend(&buf[..n]);
             n
         };
-        self.pipe.changed.wake_all();
+        self.pipe.changed.wake(PollEvents::IN | PollEvents::RDNORM);
         Ok(n)
     }
 

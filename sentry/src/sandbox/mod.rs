@@ -85,6 +85,7 @@ impl Sandbox {
         stdio: Vec<OwnedFd>,
     ) -> Result<Arc<Self>, StartError> {
         let kernel = Kernel::new(KernelConfig {
+            net: crate::net::NetNamespace::loopback(),
             platform,
             mounts,
             uts: Uts {

@@ -57,7 +57,7 @@ pub async fn until_ready<T>(
     }
     current
         .wait_for(None, |waiter| {
-            file.poll(Some(waiter));
+            file.poll_by(&current.task, Some(waiter));
             match attempt() {
                 Err(Errno::EAGAIN) => None,
                 other => Some(other),
@@ -89,6 +89,9 @@ pub fn read_iovec(memory: &UserMemory, address: u64, count: usize) -> Result<Vec
 /// One read into the segments. Streams give what one piece gives; files are read until the segments are full.
 async fn read_into(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u64, usize)], at: At, nowait: bool) -> Result<usize> {
     let operations = file.operations()?.clone();
+    if file.downcast::<crate::net::Socket>().is_some() {
+        return super::sendrecv::read(current, file, segments, nowait).await;
+    }
     let memory = current.memory();
     let total: usize = segments.iter().map(|s| s.1).sum();
     let seekable = file.seeking() != Seeking::Stream;
@@ -105,7 +108,8 @@ async fn read_into(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u64
         let got = if seekable {
             operations.read_at(file, piece, position)
         } else {
-            until_ready(current, file, file.nonblocking() || nowait || done > 0, || operations.read_at(file, piece, position)).await
+            let nonblocking = file.nonblocking() || nowait || done > 0;
+            until_ready(current, file, nonblocking, || operations.read_by(&current.task, file, piece, position)).await
         };
         let got = match got {
             Ok(got) => got,
@@ -170,6 +174,9 @@ pub fn gather(memory: &UserMemory, segments: &[(u64, usize)], mut skip: usize, l
 }
 
 async fn write_from(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u64, usize)], at: At, append: bool, nowait: bool) -> Result<usize> {
+    if file.downcast::<crate::net::Socket>().is_some() {
+        return super::sendrecv::write(current, file, segments, nowait).await;
+    }
     let memory = current.memory();
     let total: usize = segments.iter().map(|s| s.1).sum();
     let mut done = 0;
@@ -211,7 +218,8 @@ async fn write_bytes(current: &mut Current, file: &Arc<OpenFile>, bytes: &[u8], 
     if file.seeking() == Seeking::Stream {
         let mut done = 0;
         loop {
-            let result = until_ready(current, file, nonblocking, || operations.write_at(file, &bytes[done..], 0)).await;
+            let attempt = || operations.write_by(&current.task, file, &bytes[done..], 0);
+            let result = until_ready(current, file, nonblocking, attempt).await;
             match result {
                 Ok(n) => done += n,
                 Err(Errno::EPIPE) => {

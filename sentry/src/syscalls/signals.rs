@@ -409,7 +409,8 @@ pub async fn restart_syscall(current: &mut Current) -> Result<u64> {
         Some(RestartBlock::Futex { address, value, bitset, private, until }) => {
             super::futex::wait_until(current, address, value, bitset, private, Some(until)).await
         }
-        Some(RestartBlock::Poll { .. }) | None => Err(Errno::EINTR),
+        Some(RestartBlock::Poll { fds, count, until }) => super::poll::restart(current, fds, count, until).await,
+        None => Err(Errno::EINTR),
     }
 }
 

@@ -5,6 +5,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::kick::{self, Kicks};
+use super::placement::Placement;
 use super::raw::{self, Stop};
 use crate::stub::code::Entry;
 use crate::stub::process::{HostThread, Stub};
@@ -38,6 +39,7 @@ pub struct PtraceContext {
     extended: Option<Vec<u8>>,
     kicks: Arc<Kicks>,
     ran: Duration,
+    placement: Option<Placement>,
 }
 
 impl PtraceContext {
@@ -56,6 +58,7 @@ impl PtraceContext {
             extended: None,
             kicks: Arc::new(Kicks::default()),
             ran: Duration::ZERO,
+            placement: None,
         }
     }
 
@@ -77,6 +80,7 @@ impl PtraceContext {
             }
         }
         raw::unblock_signals(tid)?;
+        self.placement = Some(Placement::new(tid));
         if let Some(state) = self.extended.take() {
             raw::set_extended_state(tid, &state)?;
         }
@@ -111,6 +115,9 @@ impl PtraceContext {
             if !self.kicks.enter() {
                 continue;
             }
+            if let Some(placement) = &self.placement {
+                placement.begin();
+            }
             let began = Instant::now();
             let stop = raw::resume(tid).and_then(|()| {
                 loop {
@@ -121,7 +128,11 @@ impl PtraceContext {
                 }
             });
             self.kicks.leave();
-            self.ran += began.elapsed();
+            let ran = began.elapsed();
+            self.ran += ran;
+            if let Some(placement) = &mut self.placement {
+                placement.end(ran);
+            }
             match stop? {
                 Stop::Syscall => {
                     let info = raw::syscall_info(tid)?;

@@ -3,6 +3,7 @@
 
 mod context;
 mod kick;
+mod placement;
 mod raw;
 mod space;
 
