@@ -17,7 +17,7 @@ pub struct Inputs {
     pub micro: String,
     /// Tree, C programs and SQL.
     pub directory: String,
-    /// Where native commands write.
+    /// Where native commands write: memory, if it can be had, since /tmp of a sandbox is memory too.
     pub scratch: PathBuf,
 }
 
@@ -27,9 +27,11 @@ impl Inputs {
     /// # Errors
     /// If it can't be written, or there is no C compiler.
     pub fn make(directory: &Path) -> Result<Self> {
-        let scratch = directory.join("scratch");
-        std::fs::create_dir_all(&scratch).with_context(|| format!("making {}", scratch.display()))?;
+        std::fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
         let directory = std::fs::canonicalize(directory)?;
+        let memory = Path::new("/dev/shm");
+        let scratch = if memory.is_dir() { memory.to_owned() } else { directory.join("scratch") };
+        std::fs::create_dir_all(&scratch).with_context(|| format!("making {}", scratch.display()))?;
         let micro = directory.join("micro");
         write(&directory.join("micro.c"), MICRO)?;
         let mut compile = Command::new("gcc");
@@ -43,7 +45,7 @@ impl Inputs {
             write(&directory.join(format!("program{program}.c")), &c_program(program))?;
         }
         write(&directory.join("statements.sql"), &statements())?;
-        Ok(Self { micro: text(&micro)?, scratch: std::fs::canonicalize(scratch)?, directory: text(&directory)? })
+        Ok(Self { micro: text(&micro)?, scratch, directory: text(&directory)? })
     }
 }
 

@@ -99,5 +99,6 @@ fn version(binary: &str) -> String {
 
 fn kernel() -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("Linux {}", release.trim())
+    // What a builder appended names a machine, not a kernel.
+    format!("Linux {}", release.trim().split('-').next().unwrap_or_default())
 }
