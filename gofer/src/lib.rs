@@ -57,33 +57,29 @@ pub fn serve(connections: Vec<OwnedFd>, roots: Vec<Root>) -> Result<(), io::Erro
     // Threads are made first, so that the list needs no call that makes one. None of them reads a request before all are
     // confined.
     let gate = Barrier::new(connections.len() + 1);
+    let reduced = AtomicBool::new(true);
     let confined = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = connections
-            .iter()
-            .map(|connection| {
-                let (gate, confined, server) = (&gate, &confined, &server);
-                scope.spawn(move || {
-                    let reduced = confine::reduce_capabilities(devices);
-                    gate.wait();
-                    gate.wait();
-                    if reduced.is_ok() && confined.load(Ordering::Acquire) {
-                        server.serve_connection(connection);
-                    }
-                    reduced
-                })
-            })
-            .collect();
+        for connection in &connections {
+            let (gate, reduced, confined, server) = (&gate, &reduced, &confined, &server);
+            scope.spawn(move || {
+                if confine::reduce_capabilities(devices).is_err() {
+                    reduced.store(false, Ordering::Release);
+                }
+                gate.wait();
+                gate.wait();
+                if confined.load(Ordering::Acquire) {
+                    server.serve_connection(connection);
+                }
+            });
+        }
         gate.wait();
-        let locked = confine::reduce_capabilities(devices).and_then(|()| confine::lock(&filter));
+        let locked = match reduced.load(Ordering::Acquire) {
+            true => confine::reduce_capabilities(devices).and_then(|()| confine::lock(&filter)),
+            false => Err(io::Error::from(io::ErrorKind::PermissionDenied)),
+        };
         confined.store(locked.is_ok(), Ordering::Release);
         gate.wait();
-        for worker in workers {
-            match worker.join() {
-                Ok(reduced) => reduced?,
-                Err(_) => return Err(io::Error::other("a thread of the gofer panicked")),
-            }
-        }
         locked
     })
 }

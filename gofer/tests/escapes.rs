@@ -309,9 +309,8 @@ fn with_gofer(answer: impl Fn(u32) -> Option<Vec<u8>> + Send + 'static) -> std::
 
 #[test]
 fn a_gofer_that_lies_is_not_listened_to_any_more() {
-    let header = |sequence, errno, descriptors, length| {
-        ReplyHeader { length, errno, sequence, descriptors }.as_bytes().to_vec()
-    };
+    let header =
+        |sequence, errno, descriptors, length| ReplyHeader { length, errno, sequence, descriptors }.as_bytes().to_vec();
     type Answer = Box<dyn Fn(u32) -> Option<Vec<u8>> + Send>;
     let answers: Vec<Answer> = vec![
         Box::new(|_| None),

@@ -35,6 +35,8 @@ pub struct Client {
     dead: AtomicBool,
     /// Handles that nobody uses any more and that the gofer still holds.
     unused: Mutex<Vec<u64>>,
+    /// Whether whoever gives a connection back is to tell the gofer of them.
+    pressing: AtomicBool,
     handles: u64,
     roots: u32,
 }
@@ -68,11 +70,7 @@ impl Drop for Handle {
             unused.len() >= CLOSE_TOGETHER
         };
         if full {
-            // Without waiting: whoever drops it may be about to give the last free connection back.
-            let channel = self.client.free.lock().pop();
-            if let Some(channel) = channel {
-                self.client.release_through(channel);
-            }
+            self.client.release_unused();
         }
     }
 }
@@ -106,6 +104,7 @@ impl Client {
             freed: Condvar::new(),
             dead: AtomicBool::new(false),
             unused: Mutex::new(Vec::new()),
+            pressing: AtomicBool::new(false),
             handles: said.handles,
             roots: said.roots,
         }))
@@ -126,14 +125,13 @@ impl Client {
         self.dead.load(Ordering::Acquire)
     }
 
-    /// Tells the gofer now of all handles that were dropped. What was deleted needs no space on the host only from then
-    /// on.
+    /// Tells the gofer now, or as soon as a connection is free, of all handles that were dropped. Only from then on needs
+    /// what was deleted no space on the host. Never waits: whoever drops a handle may hold the last free connection.
     pub fn release_unused(&self) {
-        if self.unused.lock().is_empty() {
-            return;
-        }
-        if let Ok(channel) = self.take_channel() {
-            self.release_through(channel);
+        let channel = self.free.lock().pop();
+        match channel {
+            Some(channel) => self.release_through(channel),
+            None => self.pressing.store(true, Ordering::Release),
         }
     }
 
@@ -192,6 +190,9 @@ impl Client {
     }
 
     fn give_back(&self, channel: Channel) {
+        if self.pressing.swap(false, Ordering::AcqRel) {
+            return self.release_through(channel);
+        }
         self.free.lock().push(channel);
         self.freed.notify_one();
     }

@@ -188,11 +188,7 @@ impl Client {
     /// A host descriptor of a file, opened as the bits of [`protocol::access`] say.
     pub fn open(self: &Arc<Self>, file: &Handle, access: u32) -> Result<(OwnedFd, Attributes), Errno> {
         let open = protocol::Open { handle: file.id, access, reserved: 0 };
-        self.ask(
-            Opcode::Open,
-            |w| w.put(&open),
-            |body, fd| Ok((descriptor(fd)?, attributes(body)?)),
-        )
+        self.ask(Opcode::Open, |w| w.put(&open), |body, fd| Ok((descriptor(fd)?, attributes(body)?)))
     }
 
     fn make(
@@ -233,11 +229,7 @@ impl Client {
     /// Makes a regular file without a name.
     pub fn create_anonymous(self: &Arc<Self>, directory: &Handle, new: &NewFile) -> Result<(Node, OwnedFd), Errno> {
         let make = request(directory, new, 0)?;
-        self.ask(
-            Opcode::CreateAnonymous,
-            |w| w.put(&make),
-            |body, fd| Ok((self.node(body)?, descriptor(fd)?)),
-        )
+        self.ask(Opcode::CreateAnonymous, |w| w.put(&make), |body, fd| Ok((self.node(body)?, descriptor(fd)?)))
     }
 
     /// Makes a directory; returns it and its parent's attributes.
@@ -330,12 +322,7 @@ impl Client {
 
     /// Removes the name of an empty directory (`is_directory`) or of anything else; returns the attributes of the
     /// directory that it was in.
-    pub fn remove(
-        self: &Arc<Self>,
-        directory: &Handle,
-        name: &[u8],
-        is_directory: bool,
-    ) -> Result<Attributes, Errno> {
+    pub fn remove(self: &Arc<Self>, directory: &Handle, name: &[u8], is_directory: bool) -> Result<Attributes, Errno> {
         check_name(name)?;
         let remove = protocol::Remove { handle: directory.id, directory: u32::from(is_directory), reserved: 0 };
         self.ask(
@@ -351,13 +338,13 @@ impl Client {
         )
     }
 
-    /// Moves a name (`flags`: `RENAME_NOREPLACE`, `RENAME_EXCHANGE`); returns the attributes of both directories.
+    /// Moves a name (`flags`: `RENAME_NOREPLACE`, `RENAME_EXCHANGE`).
     pub fn rename(
         self: &Arc<Self>,
         (from, old): (&Handle, &[u8]),
         (to, new): (&Handle, &[u8]),
         flags: u32,
-    ) -> Result<(Attributes, Attributes), Errno> {
+    ) -> Result<protocol::Renamed, Errno> {
         check_name(old)?;
         check_name(new)?;
         let rename = protocol::Rename { from: from.id, to: to.id, flags, reserved: 0 };
@@ -370,7 +357,8 @@ impl Client {
             },
             |body, fd| {
                 nothing(fd)?;
-                Ok((attributes(body)?, attributes(body)?))
+                let said: protocol::Renamed = body.take()?;
+                if said.from.is_sound() && said.to.is_sound() { Ok(said) } else { Err(Malformed) }
             },
         )
     }

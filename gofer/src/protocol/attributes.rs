@@ -150,7 +150,11 @@ impl Change {
             return None;
         }
         let pick = |bit, tv_sec, tv_nsec| {
-            if self.mask & bit != 0 { Timespec { tv_sec, tv_nsec } } else { Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT } }
+            if self.mask & bit != 0 {
+                Timespec { tv_sec, tv_nsec }
+            } else {
+                Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }
+            }
         };
         Some([
             pick(change::ATIME, self.atime_seconds, self.atime_nanoseconds),

@@ -9,8 +9,8 @@
 pub mod attributes;
 pub mod wire;
 
-use moat_abi::plain;
 pub use attributes::{Attributes, Change, Node};
+use moat_abi::plain;
 
 /// The version of everything in this module. Sentry and gofer are one binary; a mismatch means that it was replaced
 /// between their starts.
@@ -319,11 +319,15 @@ plain! {
 
 plain! {
     /// See [`Opcode::Rename`].
-    pub struct Renamed [224] {
+    pub struct Renamed [256] {
         /// The old directory's attributes now.
         from: Attributes,
         /// The new one's.
         to: Attributes,
+        /// Device and inode number of what was moved; zeros if they could not be told.
+        moved: [u64; 2],
+        /// The same of what had the new name before; zeros if nothing had.
+        replaced: [u64; 2],
     }
 }
 

@@ -39,6 +39,15 @@ pub(super) fn of(fd: impl AsFd) -> Result<Attributes, Errno> {
     })
 }
 
+/// Device and inode number of a name in a directory; zeros if they can't be told.
+pub(super) fn number_of(directory: impl AsFd, name: &[u8]) -> [u64; 2] {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    match rustix::fs::statx(directory, name, flags, StatxFlags::INO) {
+        Ok(s) => [makedev(s.stx_dev_major, s.stx_dev_minor), s.stx_ino],
+        Err(_) => [0; 2],
+    }
+}
+
 impl Server {
     pub(super) fn get_attributes(&self, mut body: Reader<'_>, reply: &mut Writer<'_>) -> Answer {
         let target: protocol::Target = body.take()?;

@@ -13,8 +13,7 @@ use crate::protocol::wire::{Reader, Writer};
 use crate::protocol::{self, Attributes, Made, PATH_MAX, WALK_MAX};
 
 /// How each component is opened. A component has no slash and is not `..`, so that none of this should ever be needed.
-const RESOLVE: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_SYMLINKS);
+const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_SYMLINKS);
 
 /// `f_type` of filesystems that show or steer the host's kernel. In a tree that is served with what is mounted in it, they
 /// appear as empty directories.
@@ -207,7 +206,8 @@ impl Server {
         if !fresh {
             return Err(Errno::STALE);
         }
-        if kind == FileType::Directory && now.uid != make.uid && !self.root(parent).owned && !directory::is_empty(&fd)? {
+        if kind == FileType::Directory && now.uid != make.uid && !self.root(parent).owned && !directory::is_empty(&fd)?
+        {
             return Err(Errno::STALE);
         }
         self.settle(&fd, make)?;
@@ -284,8 +284,10 @@ impl Server {
         if from.root != to.root {
             return Err(Errno::XDEV.into());
         }
+        // Hints: what the sentry knows of these is out of date afterwards.
+        let (moved, replaced) = (attributes::number_of(&from.fd, old), attributes::number_of(&to.fd, new));
         rustix::fs::renameat_with(&from.fd, old, &to.fd, new, flags)?;
-        reply.put(&protocol::Renamed { from: attributes::of(&from.fd)?, to: attributes::of(&to.fd)? });
+        reply.put(&protocol::Renamed { from: attributes::of(&from.fd)?, to: attributes::of(&to.fd)?, moved, replaced });
         Ok(None)
     }
 

@@ -74,6 +74,7 @@ impl Prepared {
         let bundle = Bundle::load(&flags.bundle)?;
         let options = Options {
             platform: global.platform.clone(),
+            unlisted: global.unlisted,
             network: global.network.map(Into::into),
             overlay: global.overlay,
             trace: global.strace.is_some(),

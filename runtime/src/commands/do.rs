@@ -182,6 +182,7 @@ impl Do {
             join: Vec::new(),
             user_namespace: None,
             platform: global.platform.clone(),
+            unlisted: global.unlisted,
             mapped: false,
         })
     }

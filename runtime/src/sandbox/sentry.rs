@@ -113,7 +113,7 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
         boot.lead.maps = users::own_maps();
         boot.lead.sentry_user = users::spare_user().or(Some(0));
     }
-    let newborn = bear_lead(maker, &boot)?;
+    let (newborn, go) = bear_lead(maker, &boot)?;
     // The host's network is no business of a container that has its own.
     if boot.lead.namespaces & libc::CLONE_NEWNET != 0 {
         let path = format!("/proc/{}/ns/net", newborn.pid());
@@ -126,8 +126,10 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     privilege::drop_capabilities().map_err(host("capabilities of the sentry"))?;
     let _ = nix::sys::prctl::set_dumpable(false);
     let lead = newborn.finish().map_err(platform("set up init's process"))?;
+    drop(go);
     let platform: Arc<dyn Platform> = Ptrace::new(lead).map_err(platform("start the ptrace platform"))?;
-    confine::sentry().map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;
+    confine::sentry(boot.config.network, boot.unlisted)
+        .map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;
     let watched = platform.clone();
     let sandbox =
         Sandbox::create(Start { platform: watched, config: boot.config, gofer, stdio, trace }).map_err(|e| {
@@ -139,8 +141,9 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     Ok((sandbox, platform))
 }
 
-/// Births the lead, writes its maps, waits for the maker's word, and lets it set itself up.
-fn bear_lead(maker: &Socket, boot: &Boot) -> Result<birth::Newborn, Failure> {
+/// Births the lead, writes its maps, waits for the maker's word, and lets it set itself up. The descriptor by which that
+/// is said stays open until the lead is ready: they still have one table.
+fn bear_lead(maker: &Socket, boot: &Boot) -> Result<(birth::Newborn, OwnedFd), Failure> {
     let plan = &boot.lead;
     if let Some(user) = plan.sentry_user {
         privilege::become_user(user).map_err(host("become the sentry's user"))?;
@@ -168,7 +171,7 @@ fn bear_lead(maker: &Socket, boot: &Boot) -> Result<birth::Newborn, Failure> {
     set_up().inspect_err(|_| {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     })?;
-    Ok(newborn)
+    Ok((newborn, go))
 }
 
 fn write_map(pid: i32, name: &str, lines: &str) -> Result<(), Failure> {

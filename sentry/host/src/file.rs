@@ -3,6 +3,9 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use moat_abi::stat::Stat;
+use moat_abi::time::Timespec;
+
 /// A host file that can be read, written and mapped. Shared by `Arc`; closed with its last reference.
 #[derive(Debug)]
 pub struct HostFile {
@@ -89,6 +92,42 @@ impl HostFile {
         let whence = if hole { nix::unistd::Whence::SeekHole } else { nix::unistd::Whence::SeekData };
         let offset = i64::try_from(offset).map_err(|_| libc::ENXIO)?;
         nix::unistd::lseek(&self.fd, offset, whence).map(|at| at as u64).map_err(|e| e as i32)
+    }
+
+    /// Writes at the end, wherever that is by then (`RWF_APPEND`); returns the bytes written.
+    ///
+    /// # Errors
+    /// The host's errno.
+    pub fn append(&self, buf: &[u8]) -> Result<usize, i32> {
+        let part = libc::iovec { iov_base: buf.as_ptr().cast_mut().cast(), iov_len: buf.len() };
+        // SAFETY: the one part is `buf`, which outlives the call and is only read.
+        let n = unsafe { libc::pwritev2(self.fd.as_raw_fd(), &raw const part, 1, 0, libc::RWF_APPEND) };
+        nix::errno::Errno::result(n).map(|n| n as usize).map_err(|e| e as i32)
+    }
+
+    /// Its attributes (`fstat`).
+    ///
+    /// # Errors
+    /// The host's errno.
+    pub fn stat(&self) -> Result<Stat, i32> {
+        let s = nix::sys::stat::fstat(&self.fd).map_err(|e| e as i32)?;
+        let time = |tv_sec, tv_nsec| Timespec { tv_sec, tv_nsec };
+        Ok(Stat {
+            st_dev: s.st_dev,
+            st_ino: s.st_ino,
+            st_nlink: s.st_nlink,
+            st_mode: s.st_mode,
+            st_uid: s.st_uid,
+            st_gid: s.st_gid,
+            st_rdev: s.st_rdev,
+            st_size: s.st_size,
+            st_blksize: s.st_blksize,
+            st_blocks: s.st_blocks,
+            st_atim: time(s.st_atime, s.st_atime_nsec),
+            st_mtim: time(s.st_mtime, s.st_mtime_nsec),
+            st_ctim: time(s.st_ctime, s.st_ctime_nsec),
+            ..Stat::default()
+        })
     }
 
     /// How many 512-byte blocks it occupies.

@@ -301,8 +301,14 @@ impl OpenFile {
         self.operations.anonymous_name()
     }
 
-    /// Its own operations, whatever the flags: for /proc.
+    /// Its own operations, whatever the flags: for /proc and for locks.
     pub fn raw_operations(&self) -> &Arc<dyn FileOperations> {
         &self.operations
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        super::locks::release_description(self.id);
     }
 }

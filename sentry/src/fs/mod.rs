@@ -3,6 +3,7 @@
 //! In the manner of Linux: names are [`dentry`]s, files are [`inode`]s, trees are put together by [`mount`]s, paths are
 //! resolved by [`walk`], and an open file description is an [`file::OpenFile`] in an [`fd_table::FdTable`].
 
+pub mod cgroup;
 pub mod context;
 pub mod dentry;
 pub mod dev;
@@ -10,6 +11,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod fd_table;
 pub mod file;
+pub mod gofer;
 pub mod host;
 pub mod inode;
 pub mod kernfs;
@@ -17,9 +19,13 @@ pub mod locks;
 pub mod mount;
 pub mod notify;
 pub mod open;
+pub mod overlay;
 pub mod permission;
 pub mod pidfd;
 pub mod pipe;
+pub mod proc;
+pub mod setup;
+pub mod sys;
 pub mod tmpfs;
 pub mod signalfd;
 pub mod timerfd;

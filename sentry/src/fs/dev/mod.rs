@@ -1,13 +1,16 @@
 //! Character devices (null(4), random(4), full(4)).
 
+pub mod tree;
+
 use std::any::Any;
 use std::sync::Arc;
 
 use moat_abi::errno::Errno;
 use moat_abi::fcntl::OpenFlags;
 use moat_abi::stat::makedev;
+use moat_host::HostFile;
 
-use super::file::{FileOperations, OpenFile, Seeking};
+use super::file::{FileOperations, Mappable, OpenFile, Seeking};
 use super::Path;
 use crate::Result;
 
@@ -21,6 +24,10 @@ pub const FULL: u64 = makedev(1, 7);
 pub const RANDOM: u64 = makedev(1, 8);
 /// `/dev/urandom`.
 pub const URANDOM: u64 = makedev(1, 9);
+
+/// Length of what a mapping of /dev/zero is made of: more than anybody can map, and nothing of it exists before it is
+/// written.
+const ZEROES: u64 = 1 << 46;
 
 /// Opens the device `rdev` through the node at `path`. `ENXIO` if there is none of that number.
 pub fn open_device(rdev: u64, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
@@ -62,6 +69,17 @@ impl FileOperations for Memory {
                 moat_host::random::fill(buf).map_err(Errno::from_raw)?;
                 Ok(buf.len())
             }
+        }
+    }
+
+    fn mappable(&self, _: &OpenFile) -> Result<Mappable> {
+        match self {
+            Self::Zero => {
+                let file = HostFile::memory("zero").map_err(Errno::from_raw)?;
+                file.set_len(ZEROES).map_err(Errno::from_raw)?;
+                Ok(Mappable { file: Arc::new(file), writable: true })
+            }
+            _ => Err(Errno::ENODEV),
         }
     }
 

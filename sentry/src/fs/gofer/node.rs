@@ -1,0 +1,309 @@
+//! What is known of one file: its handle, its attributes, its donated descriptors.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use moat_abi::errno::Errno;
+use moat_abi::stat::{FileType, Mode, Stat};
+use moat_abi::time::Timespec;
+use moat_gofer::Client;
+use moat_gofer::client::{self, Handle};
+use moat_gofer::protocol::attributes::NO_BTIME;
+use moat_gofer::protocol::{self, access};
+use moat_host::HostFile;
+
+use super::GoferFs;
+use crate::Result;
+use crate::fs::inode::Attributes;
+use crate::sync::{Mutex, Rank};
+
+/// How long attributes that came with a lookup are believed in a volume: for the checks of the same system call.
+const FRESH: Duration = Duration::from_millis(1);
+
+/// See the module.
+pub(super) struct Node {
+    pub handle: Handle,
+    /// Acts when the handle was let go of, hence behind it.
+    end: End,
+    pub file_type: FileType,
+    /// The host's device and inode number.
+    pub key: (u64, u64),
+    pub guest_device: u64,
+    /// Nothing in it is shown.
+    pub opaque: bool,
+    owned: bool,
+    state: Mutex<State>,
+    /// Held over a write that appends, as Linux holds the inode's lock: what is written behind the end must know where
+    /// that is.
+    pub append: Mutex<()>,
+}
+
+struct State {
+    attributes: Attributes,
+    /// Whether the host knows better.
+    stale: bool,
+    /// Counts changes, so that an answer from before one is not taken for one from after.
+    changes: u64,
+    /// Until when a volume's attributes are believed.
+    fresh: Option<Instant>,
+    read: Option<Arc<HostFile>>,
+    write: Option<Arc<HostFile>>,
+    /// Whether it may be mapped shared and writable, and so change without our knowing.
+    mapped: bool,
+}
+
+/// Tells the gofer at once when a deleted file is no longer used, since it takes space until then.
+struct End {
+    client: Arc<Client>,
+    deleted: AtomicBool,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if *self.deleted.get_mut() {
+            self.client.release_unused();
+        }
+    }
+}
+
+impl Node {
+    pub fn new(found: client::Node, guest_device: u64, owned: bool) -> Self {
+        let client = found.handle.client().clone();
+        let attributes = translate(&found.attributes, guest_device);
+        Self {
+            end: End { client, deleted: AtomicBool::new(attributes.links == 0) },
+            handle: found.handle,
+            file_type: attributes.mode.file_type(),
+            key: (found.attributes.device, found.attributes.inode),
+            guest_device,
+            opaque: found.opaque,
+            owned: owned && found.owned,
+            state: Mutex::new(
+                Rank::Inode,
+                State {
+                    attributes,
+                    stale: false,
+                    changes: 0,
+                    fresh: Some(Instant::now() + FRESH),
+                    read: None,
+                    write: None,
+                    mapped: false,
+                },
+            ),
+            append: Mutex::new(Rank::FileLocks, ()),
+        }
+    }
+
+    pub fn client(&self) -> &Arc<Client> {
+        &self.end.client
+    }
+
+    /// The attributes now.
+    pub fn attributes(&self) -> Result<Attributes> {
+        let (changes, file) = {
+            let mut state = self.state.lock();
+            let believed = if self.owned {
+                !state.stale && !state.mapped
+            } else {
+                // Once for a file, so that a stat that waits for a change sees it; for as long as a walk takes for a
+                // directory, which each step of it asks for.
+                let fresh = if self.file_type == FileType::Directory { state.fresh } else { state.fresh.take() };
+                !state.stale && fresh.is_some_and(|until| Instant::now() < until)
+            };
+            if believed {
+                return Ok(state.attributes);
+            }
+            (state.changes, state.write.clone().or_else(|| state.read.clone()))
+        };
+        let new = match file {
+            Some(file) => {
+                let stat = file.stat().map_err(Errno::from_raw)?;
+                self.attributes_of(&stat)
+            }
+            None => translate(&self.client().attributes(&self.handle)?, self.guest_device),
+        };
+        let mut state = self.state.lock();
+        let btime = new.btime.or(state.attributes.btime);
+        state.attributes = Attributes { btime, ..new };
+        state.stale = state.changes != changes;
+        Ok(state.attributes)
+    }
+
+    fn attributes_of(&self, stat: &Stat) -> Attributes {
+        Attributes {
+            device: self.guest_device,
+            inode: stat.st_ino,
+            mode: Mode::new(self.file_type, stat.st_mode),
+            links: stat.st_nlink as u32,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            rdev: stat.st_rdev,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            blocks: u64::try_from(stat.st_blocks).unwrap_or(0),
+            block_size: stat.st_blksize as u32,
+            atime: stat.st_atim,
+            mtime: stat.st_mtim,
+            ctime: stat.st_ctim,
+            btime: None,
+        }
+    }
+
+    /// A change is about to be asked for; [`Node::told`] takes the answer.
+    pub fn begin(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.changes += 1;
+        state.changes
+    }
+
+    /// The gofer said what the attributes are, in the answer to the change that `began`.
+    pub fn told(&self, began: u64, attributes: &protocol::Attributes) {
+        let new = translate(attributes, self.guest_device);
+        let mut state = self.state.lock();
+        // If another change was under way, either answer can be the newer one.
+        if state.changes != began {
+            state.stale = true;
+            state.changes += 1;
+            return;
+        }
+        state.attributes = new;
+        state.stale = false;
+        state.fresh = Some(Instant::now() + FRESH);
+    }
+
+    /// A lookup found it again.
+    pub fn seen(&self, attributes: &protocol::Attributes) {
+        if !self.owned {
+            let mut state = self.state.lock();
+            state.attributes = translate(attributes, self.guest_device);
+            state.stale = false;
+            state.fresh = Some(Instant::now() + FRESH);
+        }
+    }
+
+    /// Its contents or attributes were changed, or are about to be.
+    pub fn changed(&self) {
+        let mut state = self.state.lock();
+        state.stale = true;
+        state.changes += 1;
+    }
+
+    /// A name of it was removed.
+    pub fn unlinked(&self) {
+        let mut state = self.state.lock();
+        let last = state.attributes.links <= 1 || self.file_type == FileType::Directory;
+        state.stale = true;
+        state.changes += 1;
+        drop(state);
+        if last {
+            self.end.deleted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// It may be mapped shared and writable from now on.
+    pub fn may_be_mapped(&self) {
+        self.state.lock().mapped = true;
+    }
+
+    /// A host descriptor that reads, or that reads and writes.
+    pub fn file(self: &Arc<Self>, filesystem: &GoferFs, write: bool) -> Result<Arc<HostFile>> {
+        if let Some(file) = self.donated(write) {
+            return Ok(file);
+        }
+        let wanted = if write { access::BOTH } else { access::READ };
+        let fd = match self.client().open(&self.handle, wanted) {
+            Ok((fd, _)) => fd,
+            // A host that lets us write but not read: good enough for who only writes, and for nobody else.
+            Err(Errno::EACCES) if write => {
+                let (fd, _) = self.client().open(&self.handle, access::WRITE)?;
+                return self.checked(fd);
+            }
+            Err(e) => return Err(e),
+        };
+        let file = self.checked(fd)?;
+        self.keep(filesystem, file, write)
+    }
+
+    fn donated(&self, write: bool) -> Option<Arc<HostFile>> {
+        let state = self.state.lock();
+        state.write.clone().or_else(|| if write { None } else { state.read.clone() })
+    }
+
+    /// Takes a donated descriptor in.
+    pub fn accept(self: &Arc<Self>, filesystem: &GoferFs, fd: std::os::fd::OwnedFd) -> Result<()> {
+        let file = self.checked(fd)?;
+        self.keep(filesystem, file, true).map(drop)
+    }
+
+    /// A descriptor of anything but this very file could block us, or be somebody else's.
+    fn checked(&self, fd: std::os::fd::OwnedFd) -> Result<Arc<HostFile>> {
+        let file = HostFile::new(fd);
+        let stat = file.stat().map_err(Errno::from_raw)?;
+        if FileType::from_bits(stat.st_mode) != FileType::Regular || stat.st_ino != self.key.1 {
+            tracing::error!("the gofer gave a descriptor of another file");
+            return Err(Errno::EIO);
+        }
+        Ok(Arc::new(file))
+    }
+
+    fn keep(self: &Arc<Self>, filesystem: &GoferFs, file: Arc<HostFile>, write: bool) -> Result<Arc<HostFile>> {
+        let (kept, first, dropped) = {
+            let mut state = self.state.lock();
+            let first = state.read.is_none() && state.write.is_none();
+            let slot = if write { &mut state.write } else { &mut state.read };
+            let kept = slot.get_or_insert(file).clone();
+            // On an overlay of the host's, a descriptor from before the first write can show the file as it was.
+            let dropped = if write { state.read.take() } else { None };
+            (kept, first, dropped)
+        };
+        drop(dropped);
+        if first {
+            filesystem.donated_to(self);
+        }
+        Ok(kept)
+    }
+
+    /// The best descriptor to read with: `opened`, unless one that writes has come since.
+    pub fn reader(&self, opened: &Arc<HostFile>) -> Arc<HostFile> {
+        self.state.lock().write.clone().unwrap_or_else(|| opened.clone())
+    }
+
+    /// Lets go of donated descriptors that nobody has open. Whether some are left.
+    pub fn let_go(&self) -> bool {
+        let mut state = self.state.lock();
+        let unused = |file: &Option<Arc<HostFile>>| file.as_ref().is_some_and(|f| Arc::strong_count(f) == 1);
+        let read = if unused(&state.read) { state.read.take() } else { None };
+        let write = if unused(&state.write) { state.write.take() } else { None };
+        if write.is_some() && state.mapped {
+            // No mapping holds it any more either; what it changed is read once more.
+            state.mapped = false;
+            state.stale = true;
+            state.changes += 1;
+        }
+        let left = state.read.is_some() || state.write.is_some();
+        drop(state);
+        drop((read, write));
+        left
+    }
+}
+
+/// Attributes as the sentry has them.
+fn translate(a: &protocol::Attributes, device: u64) -> Attributes {
+    let time = |tv_sec, nanoseconds: u32| Timespec { tv_sec, tv_nsec: i64::from(nanoseconds) };
+    Attributes {
+        device,
+        inode: a.inode,
+        mode: Mode::from_raw(a.mode),
+        links: a.links,
+        uid: a.uid,
+        gid: a.gid,
+        rdev: a.rdev,
+        size: a.size,
+        blocks: a.blocks,
+        block_size: a.block_size,
+        atime: time(a.atime_seconds, a.atime_nanoseconds),
+        mtime: time(a.mtime_seconds, a.mtime_nanoseconds),
+        ctime: time(a.ctime_seconds, a.ctime_nanoseconds),
+        btime: (a.btime_seconds != NO_BTIME).then(|| time(a.btime_seconds, a.btime_nanoseconds)),
+    }
+}
