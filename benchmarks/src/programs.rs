@@ -177,3 +177,23 @@ fn rate(printed: &str, word: &str) -> Option<f64> {
     let line = printed.lines().find(|line| line.starts_with(&quoted))?;
     line.split(',').nth(1)?.trim_matches('"').parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_the_second_field() {
+        let printed = "\"test\",\"rps\"\n\"SET\",\"47393.36\",\"0.2\"\n\"GET\",\"54945.05\",\"0.1\"\n";
+        assert_eq!(rate(printed, "GET"), Some(54945.05));
+        assert_eq!(rate(printed, "LPUSH"), None);
+    }
+
+    #[test]
+    fn the_timing_is_no_part_of_the_output() {
+        let stdout = "200\n{\"row\":\"run\",\"ns\":1500,\"status\":0}\n".to_owned();
+        let outcome = Outcome { stdout, stderr: String::new(), elapsed: Duration::ZERO, status: None };
+        let (printed, timing) = timing(&outcome).expect("a timing");
+        assert_eq!((printed, timing.ns, timing.status), ("200\n", 1500.0, 0));
+    }
+}

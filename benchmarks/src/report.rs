@@ -123,3 +123,39 @@ fn notes(results: &Results, bullet: &str, quote: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Results;
+
+    fn results() -> Results {
+        let mut results = Results::new(&[], 2, false);
+        for (runtime, best, median) in [("native", 100.0, 110.0), ("moat-ptrace", 200.0, 1234.0)] {
+            results.add("getpid", Unit::Nanoseconds, runtime, best, median);
+            results.add("redis_get", Unit::PerSecond, runtime, best, median);
+        }
+        results
+    }
+
+    #[test]
+    fn a_ratio_to_native_is_a_cost_whatever_the_unit() {
+        let results = results();
+        assert_eq!(ratio(&results.rows[0], "moat-ptrace", "native"), "2.00");
+        assert_eq!(ratio(&results.rows[1], "moat-ptrace", "native"), "0.50");
+    }
+
+    #[test]
+    fn a_row_that_failed_once_has_no_figure() {
+        let mut results = results();
+        results.fail("getpid", Unit::Nanoseconds, "native", "errno".into());
+        assert_eq!(cell(&results.rows[0], "native"), "failed");
+        assert_eq!(ratio(&results.rows[0], "moat-ptrace", "native"), "–");
+    }
+
+    #[test]
+    fn figures_have_best_and_median() {
+        assert_eq!(cell(&results().rows[0], "moat-ptrace"), "200 (1 234)");
+        assert_eq!(grouped(1234567.4), "1 234 567");
+    }
+}
