@@ -80,6 +80,8 @@ pub struct Kernel {
     pub memory: u64,
     /// Processors.
     pub cpus: u32,
+    /// The sessions' terminals.
+    pub terminals: crate::fs::tty::Sessions,
     forks: AtomicU64,
     vdso: u64,
 }
@@ -103,6 +105,7 @@ impl Kernel {
             pids_limit: config.pids_limit,
             memory: config.memory,
             cpus: config.cpus,
+            terminals: Default::default(),
             forks: AtomicU64::new(0),
         })
     }

@@ -6,12 +6,12 @@
 
 pub mod address;
 pub mod control;
-//pub mod inet;
+pub mod inet;
 pub mod interface;
 pub mod loopback;
-//pub mod netlink;
+pub mod netlink;
 pub mod options;
-//pub mod proc_net;
+pub mod proc_net;
 pub mod registry;
 pub mod socket;
 pub mod stack;
@@ -28,8 +28,10 @@ use moat_abi::socket as s;
 pub use socket::Socket;
 
 use crate::Result;
+use crate::control::config::Network;
 use crate::fs::OpenFile;
 use crate::kernel::Task;
+use netlink::PortIds;
 use registry::Registry;
 use socket::Owner;
 use stack::NetStack;
@@ -42,6 +44,8 @@ pub struct NetNamespace {
     pub unix: Names,
     /// Every socket, for /proc/net and sock_diag.
     pub sockets: Registry,
+    /// Numbers of netlink sockets.
+    pub port_ids: PortIds,
     next_socket: AtomicU64,
 }
 
@@ -52,6 +56,7 @@ impl NetNamespace {
             stack,
             unix: Names::default(),
             sockets: Registry::default(),
+            port_ids: PortIds::default(),
             // Socket numbers look like inode numbers of a machine that has been up for a while.
             next_socket: AtomicU64::new(20_000),
         })
@@ -60,6 +65,17 @@ impl NetNamespace {
     /// A namespace that has nothing but a loopback interface.
     pub fn loopback() -> Arc<Self> {
         Self::new(loopback::Loopback::new())
+    }
+
+    /// The namespace that `--network` asks for.
+    ///
+    /// # Errors
+    /// `ENOSYS` for one that is not there yet.
+    pub fn of(network: Network) -> Result<Arc<Self>> {
+        match network {
+            Network::None => Ok(Self::loopback()),
+            Network::Host => Err(Errno::ENOSYS),
+        }
     }
 
     /// What inet sockets run on.
@@ -76,13 +92,13 @@ impl NetNamespace {
 /// socket(2), without the descriptor. `kind` without flags.
 pub fn create(task: &Task, net: &Arc<NetNamespace>, family: i32, kind: u32, protocol: i32) -> Result<Arc<Socket>> {
     let owner = Owner::of(task);
-    if kind >= s::SOCK_PACKET + 1 {
+    if kind > s::SOCK_PACKET {
         return Err(Errno::EINVAL);
     }
     match u16::try_from(family).map_err(|_| Errno::EAFNOSUPPORT)? {
         s::AF_UNIX => unix::create(net, owner, kind, protocol),
-        //s::AF_INET | s::AF_INET6 => inet::create(task, net, owner, family as u16, kind, protocol),
-        //s::AF_NETLINK => netlink::create(net, owner, kind, protocol),
+        s::AF_INET | s::AF_INET6 => inet::create(task, net, owner, family as u16, kind, protocol),
+        s::AF_NETLINK => netlink::create(net, owner, kind, protocol),
         s::AF_PACKET if !task.credentials().has(CapabilitySet::NET_RAW) => Err(Errno::EPERM),
         _ => Err(Errno::EAFNOSUPPORT),
     }

@@ -18,6 +18,7 @@ pub mod exec;
 pub mod file;
 pub mod futex;
 pub mod identity;
+pub mod inotify;
 pub mod links;
 pub mod memory;
 pub mod open;

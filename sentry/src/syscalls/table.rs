@@ -203,6 +203,9 @@ syscalls! {
     234 tgkill(pid: Pid, tid: Pid, signal: SignalNumber) -> () = call signals::tgkill;
     235 utimes(path: UserPath, times: In<[Timeval; 2]>) -> () = call stat::utimes;
     247 waitid(kind: u32, id: Pid, info: Out<SigInfo>, options: u32, usage: Out<Rusage>) -> () = wait wait::waitid;
+    253 inotify_init() -> Fd = call inotify::inotify_init;
+    254 inotify_add_watch(fd: Fd, path: UserPath, mask: u32) -> i32 = call inotify::inotify_add_watch;
+    255 inotify_rm_watch(fd: Fd, wd: i32) -> () = call inotify::inotify_rm_watch;
     257 openat(dirfd: DirFd, path: UserPath, flags: OpenFlags, mode: ModeBits) -> Fd = wait open::openat;
     258 mkdirat(dirfd: DirFd, path: UserPath, mode: ModeBits) -> () = call directories::mkdirat;
     259 mknodat(dirfd: DirFd, path: UserPath, mode: ModeBits, device: u32) -> () = call links::mknodat;
@@ -239,6 +242,7 @@ syscalls! {
     291 epoll_create1(flags: OpenFlags) -> Fd = call epoll::epoll_create1;
     292 dup3(old: Fd, new: Fd, flags: OpenFlags) -> Fd = call descriptors::dup3;
     293 pipe2(out: Out<[i32; 2]>, flags: OpenFlags) -> () = call pipes::pipe2;
+    294 inotify_init1(flags: OpenFlags) -> Fd = call inotify::inotify_init1;
     295 preadv(fd: Fd, vector: UserOpaque, count: usize, offset: i64, high: u64) -> usize = wait file::preadv;
     296 pwritev(fd: Fd, vector: UserOpaque, count: usize, offset: i64, high: u64) -> usize = wait file::pwritev;
     297 rt_tgsigqueueinfo(pid: Pid, tid: Pid, signal: SignalNumber, info: In<SigInfo>) -> () = call signals::rt_tgsigqueueinfo;
@@ -352,12 +356,8 @@ syscalls! {
         250 keyctl ENOSYS "not there yet";
         251 ioprio_set ENOSYS "not there yet";
         252 ioprio_get ENOSYS "not there yet";
-        253 inotify_init ENOSYS "not there yet";
-        254 inotify_add_watch ENOSYS "not there yet";
-        255 inotify_rm_watch ENOSYS "not there yet";
         256 migrate_pages EPERM "not for a container";
         279 move_pages EPERM "not for a container";
-        294 inotify_init1 ENOSYS "not there yet";
         298 perf_event_open EPERM "not for a container";
         300 fanotify_init EPERM "not for a container";
         301 fanotify_mark ENOSYS "not there yet";

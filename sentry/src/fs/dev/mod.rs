@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use moat_abi::errno::Errno;
 use moat_abi::fcntl::OpenFlags;
-use moat_abi::stat::makedev;
+use moat_abi::stat::{major, makedev};
 use moat_host::HostFile;
 
 use super::file::{FileOperations, Mappable, OpenFile, Seeking};
-use super::Path;
+use super::{Path, devpts, tty};
 use crate::Result;
+use crate::kernel::Task;
 
 /// `/dev/null`.
 pub const NULL: u64 = makedev(1, 3);
@@ -29,9 +30,13 @@ pub const URANDOM: u64 = makedev(1, 9);
 /// written.
 const ZEROES: u64 = 1 << 46;
 
-/// Opens the device `rdev` through the node at `path`. `ENXIO` if there is none of that number.
-pub fn open_device(rdev: u64, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
+/// Opens the device `rdev` for `task` through the node at `path`. `ENXIO` if there is none of that number.
+pub fn open_device(task: &Task, rdev: u64, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
     let device = match rdev {
+        tty::TTY => return tty::open_controlling(task, path, flags),
+        tty::CONSOLE => return tty::open_console(task, path, flags),
+        tty::PTMX => return devpts::open_master(task, path, flags),
+        _ if (tty::SLAVE_MAJOR..tty::SLAVE_MAJOR + 8).contains(&major(rdev)) => return devpts::open_slave(task, path, flags),
         NULL => Memory::Null,
         ZERO => Memory::Zero,
         FULL => Memory::Full,
