@@ -21,16 +21,20 @@ use crate::fs::gofer::GoferFs;
 use crate::fs::tty::console::Console;
 use crate::fs::{FileSystem, MountNamespace, setup};
 use crate::kernel::clock::Clocks;
+use crate::kernel::seccomp::Filter;
 use crate::kernel::signal::send::{self, Origin};
 use crate::kernel::uts::Uts;
 use crate::kernel::{Current, Kernel, KernelConfig, clone};
 use crate::net::NetNamespace;
 use crate::sync::{Mutex, Rank};
+use crate::trace::Tracer;
 
 /// The most tasks of a sandbox that is given no limit.
 const TASKS_MAX: u64 = 10_000;
 /// The memory that a guest sees that is given no limit, in bytes.
 const MEMORY: u64 = 2 << 30;
+/// The longest string in trace text that is told no other limit (strace's), in bytes.
+const STRING_LIMIT: usize = 32;
 
 /// What a sandbox is made of.
 pub struct Start {
@@ -84,7 +88,6 @@ impl Sandbox {
     /// See [`StartError`].
     pub fn create(start: Start) -> Result<Arc<Self>, StartError> {
         let Start { platform, config, gofer, stdio, trace } = start;
-        let _ = trace;
         let client = Client::new(gofer).map_err(|e| StartError::new(e, "cannot reach the gofer"))?;
         let mut devpts = None;
         let tree = {
@@ -98,7 +101,7 @@ impl Sandbox {
             setup::build(&config, &mut setup::Sources { gofer: &mut attach, devpts: &mut terminals })
                 .map_err(|e| StartError::new(e.errno, e.to_string()))?
         };
-        let sandbox = Self::in_tree(platform, &config, tree.mounts, devpts, stdio)?;
+        let sandbox = Self::in_tree(platform, &config, tree.mounts, devpts, stdio, trace)?;
         tree.kernel.fill(&sandbox.parts.kernel);
         Ok(sandbox)
     }
@@ -113,8 +116,14 @@ impl Sandbox {
         mounts: Arc<MountNamespace>,
         devpts: Option<Arc<DevPts>>,
         stdio: Vec<OwnedFd>,
+        trace: Option<OwnedFd>,
     ) -> Result<Arc<Self>, StartError> {
         let net = NetNamespace::of(config.network).map_err(|e| StartError::new(e, "cannot set the network up"))?;
+        let filter = match &config.seccomp {
+            Some(json) => Some(Filter::from_config(json).map_err(|e| StartError::new(Errno::EINVAL, e))?),
+            None => None,
+        };
+        let limit = config.strace.as_ref().map_or(STRING_LIMIT, |s| s.string_limit);
         let kernel = Kernel::new(KernelConfig {
             platform,
             mounts,
@@ -127,6 +136,8 @@ impl Sandbox {
             memory: config.memory_limit.unwrap_or(MEMORY),
             cpus: config.cpus.max(1),
             net,
+            tracer: trace.map(|to| Tracer::new(to, limit)),
+            filter,
         });
         let devpts = match devpts {
             Some(devpts) => devpts,
