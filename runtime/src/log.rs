@@ -1,6 +1,6 @@
 //! What the runtime says to engines: one line on standard error, and the same in the file that `--log` names.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 /// `--log-format`.
@@ -19,7 +19,7 @@ pub struct Log {
     pub file: Option<PathBuf>,
     /// How it is written there.
     pub format: Format,
-    /// Whether warnings and more go to standard error.
+    /// Whether warnings go to standard error even if no person reads it.
     pub debug: bool,
 }
 
@@ -52,9 +52,10 @@ impl Log {
         eprintln!("{message}");
     }
 
-    /// Says something that is no failure. Engines that read a log file do not want to hear it.
+    /// Says something that is no failure, to a person or on demand. An engine would take it for the error that it looks
+    /// for on standard error, or for output of the container.
     pub fn warn(&self, message: &str) {
-        if self.file.is_none() || self.debug {
+        if self.debug || std::io::stderr().is_terminal() {
             eprintln!("{}", text_line(&now(), "warning", message));
         }
     }

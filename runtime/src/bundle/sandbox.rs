@@ -10,6 +10,7 @@ use super::hooks::Phases;
 use super::namespaces::Namespaces;
 use super::{Bundle, check, linux, mounts, namespaces, process};
 use crate::sandbox::boot::LeadPlan;
+use crate::sandbox::confine::Unlisted;
 use crate::sandbox::launch::Plan;
 use crate::sandbox::users;
 use crate::state::{Hooks, State};
@@ -19,6 +20,8 @@ use crate::state::{Hooks, State};
 pub struct Options {
     /// `--platform`.
     pub platform: String,
+    /// `--unlisted`.
+    pub unlisted: Unlisted,
     /// `--network`, if it was given.
     pub network: Option<Network>,
     /// `--overlay`.
@@ -113,6 +116,7 @@ pub fn translate(bundle: &Bundle, id: &str, options: &Options) -> Result<Transla
             join: namespaces.join,
             user_namespace: namespaces.user,
             platform: options.platform.clone(),
+            unlisted: options.unlisted,
             mapped: namespaces.maps.is_some() || joins_user,
         },
         state,

@@ -69,11 +69,13 @@ pub(super) struct Prepared {
 impl Prepared {
     pub(super) fn new(flags: &Flags, id: &str, global: &Global, log: &Log) -> Result<Self> {
         crate::state::check_id(id)?;
+        crate::sandbox::rootless::enter()?;
         let listen = listen_fds();
         let extra = preserved(flags.preserve_fds + listen)?;
         let bundle = Bundle::load(&flags.bundle)?;
         let options = Options {
             platform: global.platform.clone(),
+            unlisted: global.unlisted,
             network: global.network.map(Into::into),
             overlay: global.overlay,
             trace: global.strace.is_some(),

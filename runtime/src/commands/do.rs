@@ -60,6 +60,7 @@ impl Do {
 
     fn try_run(self, global: &Global, log: &Log) -> Result<u8> {
         let id = format!("do-{}", std::process::id());
+        crate::sandbox::rootless::enter()?;
         let trace = global.trace()?;
         let plan = self.plan(&id, global)?;
         let state = State::new(&id, "/".into(), "/".into(), BTreeMap::new());
@@ -182,6 +183,7 @@ impl Do {
             join: Vec::new(),
             user_namespace: None,
             platform: global.platform.clone(),
+            unlisted: global.unlisted,
             mapped: false,
         })
     }

@@ -28,6 +28,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use moat_sentry::control::config::Network;
 
 use crate::log::{Format, Log};
+use crate::sandbox::confine::Unlisted;
 use crate::state::{OCI_VERSION, Root};
 
 /// An OCI runtime that gives each container its own kernel
@@ -79,6 +80,9 @@ pub struct Global {
     /// Print system calls as strace does, on standard error or to a file
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "", global = true)]
     strace: Option<PathBuf>,
+    /// What happens to a host call of the kernel that is not on its list
+    #[arg(long, value_name = "ACTION", default_value = "kill", hide = true, global = true)]
+    unlisted: Unlisted,
     /// Where messages of the sandbox's processes go
     #[arg(long, value_name = "FILE", global = true)]
     debug_log: Option<PathBuf>,

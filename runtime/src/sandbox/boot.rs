@@ -3,6 +3,8 @@
 use moat_sentry::control::config::ContainerConfig;
 use serde::{Deserialize, Serialize};
 
+use super::confine::Unlisted;
+
 /// To the sentry process: everything it is ever told by its maker. The descriptors that come along, in this order: the
 /// listening control socket, the connections to the gofer, those of init, the namespaces to join, the trace file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,6 +23,8 @@ pub struct Boot {
     pub join: Vec<i32>,
     /// Whether a descriptor for trace text comes along.
     pub trace: bool,
+    /// What happens to a host call of the sentry that is not on its list.
+    pub unlisted: Unlisted,
 }
 
 /// How the lead is born.

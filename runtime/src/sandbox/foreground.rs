@@ -105,6 +105,8 @@ pub fn run(mut run: Foreground<'_>) -> Result<u8> {
     {
         for helper in &state.helpers {
             helper.wait(PATIENCE);
+            // Children of this process, which nobody else may reap.
+            let _ = nix::sys::wait::waitpid(Pid::from_raw(helper.pid), Some(WaitPidFlag::WNOHANG));
         }
         destroy(container, Some(state), run.log)?;
     }

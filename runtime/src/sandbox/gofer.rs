@@ -43,6 +43,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(namespace) = user_namespace {
         join(namespace)?;
     }
+    // A second arena would be shrunk at times, for which the C library reads a file by a call that is not on the list.
+    // SAFETY: there is one thread.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
     let roots = roots.into_iter().zip(boot.roots).map(|(fd, root)| moat_gofer::Root {
         fd,
         read_only: root.read_only,

@@ -17,6 +17,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::boot::{Boot, Go, GoferBoot, GoferRoot, LeadPlan, Report};
+use super::confine::Unlisted;
 use super::privilege::clone_tree;
 use super::socket::{Socket, SocketError};
 
@@ -49,6 +50,8 @@ pub struct Plan {
     pub user_namespace: Option<PathBuf>,
     /// `--platform`.
     pub platform: String,
+    /// `--unlisted`.
+    pub unlisted: Unlisted,
     /// Whether files belong to whom the container's user mapping says.
     pub mapped: bool,
 }
@@ -95,7 +98,7 @@ pub const LOG_NAME: &str = "sandbox.log";
 ///
 /// # Errors
 /// What failed; nothing of it is left then.
-pub fn launch(launch: Launch<'_>) -> Result<Processes> {
+pub fn launch(launch: Launch<'_>) -> Result<i32> {
     let Launch { plan, directory, listener, stdio, trace, debug_log, spawned, born } = launch;
     let log_path = directory.join(LOG_NAME);
     let log = match debug_log {
@@ -133,6 +136,7 @@ pub fn launch(launch: Launch<'_>) -> Result<Processes> {
         stdio: stdio.len(),
         join: kinds,
         trace: trace.is_some(),
+        unlisted: plan.unlisted,
     };
     let files: Vec<BorrowedFd<'_>> =
         std::iter::once(&listener).chain(&ours).chain(&stdio).chain(&join).chain(&trace).map(AsFd::as_fd).collect();

@@ -103,6 +103,7 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     let listener = files.remove(0);
 
     let _ = nix::unistd::setsid();
+    prepare_limits(boot.config.process.oom_score_adj);
     for (fd, kind) in join.iter().zip(&boot.join) {
         nix::sched::setns(fd, CloneFlags::from_bits_truncate(*kind)).map_err(host("join a namespace"))?;
     }
@@ -113,7 +114,7 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
         boot.lead.maps = users::own_maps();
         boot.lead.sentry_user = users::spare_user().or(Some(0));
     }
-    let newborn = bear_lead(maker, &boot)?;
+    let (newborn, go) = bear_lead(maker, &boot)?;
     // The host's network is no business of a container that has its own.
     if boot.lead.namespaces & libc::CLONE_NEWNET != 0 {
         let path = format!("/proc/{}/ns/net", newborn.pid());
@@ -126,8 +127,10 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     privilege::drop_capabilities().map_err(host("capabilities of the sentry"))?;
     let _ = nix::sys::prctl::set_dumpable(false);
     let lead = newborn.finish().map_err(platform("set up init's process"))?;
+    drop(go);
     let platform: Arc<dyn Platform> = Ptrace::new(lead).map_err(platform("start the ptrace platform"))?;
-    confine::sentry().map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;
+    confine::sentry(boot.config.network, boot.unlisted)
+        .map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;
     let watched = platform.clone();
     let sandbox =
         Sandbox::create(Start { platform: watched, config: boot.config, gofer, stdio, trace }).map_err(|e| {
@@ -139,8 +142,25 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     Ok((sandbox, platform))
 }
 
-/// Births the lead, writes its maps, waits for the maker's word, and lets it set itself up.
-fn bear_lead(maker: &Socket, boot: &Boot) -> Result<birth::Newborn, Failure> {
+/// Takes what the host's limits leave, which are not the guest's: a descriptor for each of its files, and the place in the
+/// out-of-memory killer's order that the container has.
+fn prepare_limits(oom_score_adj: Option<i32>) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const FILES: u64 = 1 << 20;
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && setrlimit(Resource::RLIMIT_NOFILE, hard.max(FILES), hard.max(FILES)).is_err()
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    if let Some(value) = oom_score_adj {
+        // Below what it is now only by CAP_SYS_RESOURCE.
+        let _ = std::fs::write("/proc/self/oom_score_adj", value.to_string());
+    }
+}
+
+/// Births the lead, writes its maps, waits for the maker's word, and lets it set itself up. The descriptor by which that
+/// is said stays open until the lead is ready: they still have one table.
+fn bear_lead(maker: &Socket, boot: &Boot) -> Result<(birth::Newborn, OwnedFd), Failure> {
     let plan = &boot.lead;
     if let Some(user) = plan.sentry_user {
         privilege::become_user(user).map_err(host("become the sentry's user"))?;
@@ -168,7 +188,7 @@ fn bear_lead(maker: &Socket, boot: &Boot) -> Result<birth::Newborn, Failure> {
     set_up().inspect_err(|_| {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     })?;
-    Ok(newborn)
+    Ok((newborn, go))
 }
 
 fn write_map(pid: i32, name: &str, lines: &str) -> Result<(), Failure> {
@@ -186,7 +206,7 @@ fn live(sandbox: &Arc<Sandbox>, platform: &Arc<dyn Platform>) {
             let _ = to.kill(1, signal, false);
         }
         // Killed on the host. The kernel learns of it by the lead's task, unless that has not started yet.
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(Duration::from_millis(300));
         std::process::exit(0);
     });
     let status = sandbox.wait(1);

@@ -326,17 +326,15 @@ fn read(directory: &Path) -> Result<State> {
     Ok(state)
 }
 
-/// /run/moat, or below XDG_RUNTIME_DIR for an ordinary user and for the root of one's user namespace, as runc has it.
+/// /run/moat, or below XDG_RUNTIME_DIR for an ordinary user and for the root of one's user namespace, as runc has it; the
+/// latter calls itself root at times, and is told by what it may write to.
 fn default_root() -> PathBuf {
     let usual = PathBuf::from("/run/moat");
     let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").filter(|d| !d.is_empty()) else { return usual };
     let ordinary = !nix::unistd::geteuid().is_root();
-    let user = std::env::var("USER").unwrap_or_default();
-    if ordinary || in_user_namespace() && !user.is_empty() && user != "root" {
-        Path::new(&runtime).join("moat")
-    } else {
-        usual
-    }
+    let another = || std::env::var("USER").is_ok_and(|user| user != "root");
+    let powerless = || nix::unistd::access("/run", nix::unistd::AccessFlags::W_OK).is_err();
+    if ordinary || in_user_namespace() && (another() || powerless()) { Path::new(&runtime).join("moat") } else { usual }
 }
 
 /// Whether this process is in another user namespace than the host's first.

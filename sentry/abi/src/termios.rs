@@ -6,6 +6,10 @@ plain! {
     /// `struct termios` of the kernel.
     pub struct Termios [36] { c_iflag: u32, c_oflag: u32, c_cflag: u32, c_lflag: u32, c_line: u8, c_cc: [u8; 19], }
 }
+plain! {
+    /// `struct termios2`: with the speeds as numbers.
+    pub struct Termios2 [44] { termios: Termios, c_ispeed: u32, c_ospeed: u32, }
+}
 plain! { pub struct Winsize [8] { ws_row: u16, ws_col: u16, ws_xpixel: u16, ws_ypixel: u16, } }
 
 pub const VINTR: usize = 0;
@@ -26,6 +30,9 @@ pub const VLNEXT: usize = 15;
 pub const VEOL2: usize = 16;
 
 pub const IGNBRK: u32 = 1;
+pub const BRKINT: u32 = 2;
+pub const PARMRK: u32 = 8;
+pub const IUCLC: u32 = 0x200;
 pub const ISTRIP: u32 = 0x20;
 pub const INLCR: u32 = 0x40;
 pub const IGNCR: u32 = 0x80;
@@ -55,7 +62,26 @@ pub const ECHOPRT: u32 = 0x400;
 pub const ECHOKE: u32 = 0x800;
 pub const IEXTEN: u32 = 0x8000;
 
+pub const TIOCPKT_FLUSHREAD: u8 = 1;
+pub const TIOCPKT_FLUSHWRITE: u8 = 2;
+pub const TIOCPKT_STOP: u8 = 4;
+pub const TIOCPKT_START: u8 = 8;
+pub const TIOCPKT_NOSTOP: u8 = 16;
+pub const TIOCPKT_DOSTOP: u8 = 32;
+
 impl Termios {
+    /// As `cfmakeraw` makes it.
+    #[must_use]
+    pub fn raw(mut self) -> Self {
+        self.c_iflag &= !(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+        self.c_oflag &= !OPOST;
+        self.c_lflag &= !(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+        self.c_cflag = (self.c_cflag & !0x130) | 0x30;
+        self.c_cc[VMIN] = 1;
+        self.c_cc[VTIME] = 0;
+        self
+    }
+
     /// What a new terminal starts with (`tty_std_termios`).
     pub fn standard() -> Self {
         let mut c_cc = [0; 19];

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod descriptor;
 pub mod file;
+pub mod processor;
 pub mod random;
 pub mod readiness;
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use moat_abi::errno::Errno;
 use moat_abi::fcntl::{FallocateFlags, OpenFlags};
@@ -87,6 +88,10 @@ pub trait FileOperations: Send + Sync + Any {
     fn write_by(&self, task: &Arc<Task>, file: &OpenFile, buf: &[u8], offset: u64) -> Result<usize> {
         let _ = task;
         self.write_at(file, buf, offset)
+    }
+    /// How long a read that finds nothing waits before it gives 0; for ever if `None` (VTIME of termios(3)).
+    fn read_patience(&self) -> Option<Duration> {
+        None
     }
     /// What is ready for `task`.
     fn poll_by(&self, task: &Arc<Task>, file: &OpenFile, waiter: Option<&mut Waiter>) -> PollEvents {
@@ -301,8 +306,15 @@ impl OpenFile {
         self.operations.anonymous_name()
     }
 
-    /// Its own operations, whatever the flags: for /proc.
+    /// Its own operations, whatever the flags: for /proc and for locks.
     pub fn raw_operations(&self) -> &Arc<dyn FileOperations> {
         &self.operations
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        super::locks::release_description(self.id);
+        super::notify::closed(self);
     }
 }

@@ -3,9 +3,11 @@
 //! In the manner of Linux: names are [`dentry`]s, files are [`inode`]s, trees are put together by [`mount`]s, paths are
 //! resolved by [`walk`], and an open file description is an [`file::OpenFile`] in an [`fd_table::FdTable`].
 
+pub mod cgroup;
 pub mod context;
 pub mod dentry;
 pub mod dev;
+pub mod devpts;
 pub mod epoll;
 pub mod eventfd;
 pub mod fd_table;
@@ -14,16 +16,22 @@ pub mod gofer;
 pub mod host;
 pub mod inode;
 pub mod kernfs;
+pub mod inotify;
 pub mod locks;
 pub mod mount;
 pub mod notify;
 pub mod open;
+pub mod overlay;
 pub mod permission;
 pub mod pidfd;
 pub mod pipe;
+pub mod proc;
+pub mod setup;
+pub mod sys;
 pub mod tmpfs;
 pub mod signalfd;
 pub mod timerfd;
+pub mod tty;
 pub mod walk;
 
 use std::sync::Arc;

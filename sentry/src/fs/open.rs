@@ -11,7 +11,7 @@ use moat_abi::stat::{FileType, S_ISGID, S_ISUID};
 use super::inode::{Attributes, NewNode, NodeKind, SetAttributes, SetTime};
 use super::permission::{self, Access};
 use super::walk::{self, Last, LastKind};
-use super::{OpenFile, Path, dev, pipe};
+use super::{OpenFile, Path, dev, notify, pipe};
 use crate::Result;
 use crate::kernel::Task;
 use crate::kernel::credentials::Credentials;
@@ -57,6 +57,7 @@ pub fn open(task: &Task, base: &Path, path: &[u8], request: OpenRequest) -> Resu
             return Err(Errno::EISDIR);
         }
         let made = create(task, &last, NodeKind::Regular, mode)?;
+        notify::created(&last.directory.dentry, &made.dentry, false);
         // Who makes a file may open it whatever its permissions are.
         return open_inode(task, made, flags - OpenFlags::TRUNC);
     }
@@ -104,6 +105,7 @@ pub fn open_found(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenF
     }
     if flags.contains(OpenFlags::TRUNC) && file_type == FileType::Regular {
         inode.set_attributes(&truncation(&attributes, &credentials, 0))?;
+        notify::truncated(&path.dentry);
     }
     open_inode(task, path, flags)
 }
@@ -112,7 +114,7 @@ pub fn open_found(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenF
 fn open_inode(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
     let inode = path.inode()?.clone();
     let operations = match inode.file_type() {
-        FileType::CharDevice => return dev::open_device(inode.attributes()?.rdev, path, flags),
+        FileType::CharDevice => return dev::open_device(task, inode.attributes()?.rdev, path, flags),
         FileType::BlockDevice | FileType::Socket => return Err(Errno::ENXIO),
         FileType::Fifo => pipe::open_fifo(&inode, flags)?,
         _ => inode.open_for(task, flags)?,

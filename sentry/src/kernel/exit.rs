@@ -97,6 +97,7 @@ async fn end_process(task: &Arc<Task>, group: &Arc<ThreadGroup>, last_status: u3
     }
     let death_signals = children_to_tell(&kernel, group.pid());
     release(task);
+    crate::fs::tty::session_ended(&kernel, group.pid());
     group.end_vfork();
     if group.is_init() {
         end_everything(&kernel, group).await;

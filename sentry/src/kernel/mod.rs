@@ -33,6 +33,7 @@ pub use thread_group::ThreadGroup;
 
 use crate::executor::wait::WaitQueue;
 use crate::fs::MountNamespace;
+use crate::net::NetNamespace;
 use crate::sync::{Mutex, MutexGuard, Rank};
 use clock::Clocks;
 use futex::FutexTable;
@@ -44,6 +45,8 @@ pub struct KernelConfig {
     pub platform: Arc<dyn Platform>,
     /// The tree.
     pub mounts: Arc<MountNamespace>,
+    /// The sockets' network.
+    pub net: Arc<NetNamespace>,
     /// Node and domain name.
     pub uts: Uts,
     /// Clock offsets.
@@ -61,6 +64,7 @@ pub struct Kernel {
     platform: Arc<dyn Platform>,
     tree: Mutex<ProcessTree>,
     mounts: Arc<MountNamespace>,
+    net: Arc<NetNamespace>,
     uts: Mutex<Uts>,
     clocks: Clocks,
     futexes: FutexTable,
@@ -76,6 +80,8 @@ pub struct Kernel {
     pub memory: u64,
     /// Processors.
     pub cpus: u32,
+    /// The sessions' terminals.
+    pub terminals: crate::fs::tty::Sessions,
     forks: AtomicU64,
     vdso: u64,
 }
@@ -88,6 +94,7 @@ impl Kernel {
             platform: config.platform,
             tree: Mutex::new(Rank::ProcessTree, ProcessTree::default()),
             mounts: config.mounts,
+            net: config.net,
             uts: Mutex::new(Rank::Leaf, config.uts),
             clocks: config.clocks,
             futexes: FutexTable::default(),
@@ -98,6 +105,7 @@ impl Kernel {
             pids_limit: config.pids_limit,
             memory: config.memory,
             cpus: config.cpus,
+            terminals: Default::default(),
             forks: AtomicU64::new(0),
         })
     }
@@ -115,6 +123,11 @@ impl Kernel {
     /// The mounts.
     pub fn mounts(&self) -> &Arc<MountNamespace> {
         &self.mounts
+    }
+
+    /// The network.
+    pub fn net(&self) -> &Arc<NetNamespace> {
+        &self.net
     }
 
     /// The names of this machine.

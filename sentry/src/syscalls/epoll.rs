@@ -5,12 +5,12 @@ use std::sync::Arc;
 use moat_abi::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLEXCLUSIVE, EpollEvent};
 use moat_abi::errno::Errno;
 use moat_abi::fcntl::OpenFlags;
-use moat_abi::resource::Resource;
 use moat_abi::signal::SigSet;
 use moat_abi::time::Timespec;
 use zerocopy::IntoBytes;
 
 use super::arguments::{Fd, In, UserOpaque};
+use super::descriptors::install;
 use super::poll::{self, Interrupted, Patience};
 use super::signals::set_temporary_mask;
 use crate::Result;
@@ -29,8 +29,7 @@ pub fn epoll_create1(current: &mut Current, flags: OpenFlags) -> Result<Fd> {
         return Err(Errno::EINVAL);
     }
     let file = OpenFile::new(Epoll::new(), None, OpenFlags::RDWR);
-    let limit = current.group_ref().limit(Resource::Files);
-    current.files().insert(file, flags.contains(OpenFlags::CLOEXEC), 0, limit).map(Fd)
+    install(current, file, flags.contains(OpenFlags::CLOEXEC))
 }
 
 /// epoll_ctl(2).

@@ -1,34 +1,27 @@
 //! Descriptors for events: eventfd(2), timerfd_create(2), signalfd(2).
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use moat_abi::capability::CapabilitySet;
 use moat_abi::errno::Errno;
 use moat_abi::fcntl::OpenFlags;
-use moat_abi::resource::Resource;
 use moat_abi::signal::SigSet;
 use moat_abi::time::{
     CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_REALTIME_ALARM, Itimerspec,
 };
 
 use super::arguments::{Fd, In, Out};
+use super::descriptors::install;
 use super::signals::check_set_size;
 use crate::Result;
 use crate::fs::signalfd::SignalFd;
 use crate::fs::timerfd::{Setting, TimerFd};
-use crate::fs::{OpenFile, eventfd, signalfd, timerfd};
+use crate::fs::{eventfd, signalfd, timerfd};
 use crate::kernel::{Current, timers};
 
 const EFD_SEMAPHORE: u32 = 1;
 const TFD_TIMER_ABSTIME: u32 = 1;
 const TFD_TIMER_CANCEL_ON_SET: u32 = 2;
-
-/// The new file's descriptor.
-pub(super) fn install(current: &Current, file: Arc<OpenFile>, flags: OpenFlags) -> Result<Fd> {
-    let limit = current.group_ref().limit(Resource::Files);
-    current.files().insert(file, flags.contains(OpenFlags::CLOEXEC), 0, limit).map(Fd)
-}
 
 /// `EINVAL` if there is more in `flags` than O_CLOEXEC and O_NONBLOCK.
 pub(super) fn check_flags(flags: OpenFlags) -> Result<()> {
@@ -45,7 +38,7 @@ pub fn eventfd2(current: &mut Current, count: u32, flags: u32) -> Result<Fd> {
     let status = OpenFlags::from_bits_retain(flags & !EFD_SEMAPHORE);
     check_flags(status)?;
     let file = eventfd::open(u64::from(count), flags & EFD_SEMAPHORE != 0, status & OpenFlags::NONBLOCK);
-    install(current, file, status)
+    install(current, file, status.contains(OpenFlags::CLOEXEC))
 }
 
 /// timerfd_create(2).
@@ -60,7 +53,7 @@ pub fn timerfd_create(current: &mut Current, clock: i32, flags: OpenFlags) -> Re
         }
         _ => return Err(Errno::EINVAL),
     }
-    install(current, timerfd::open(clock, flags & OpenFlags::NONBLOCK), flags)
+    install(current, timerfd::open(clock, flags & OpenFlags::NONBLOCK), flags.contains(OpenFlags::CLOEXEC))
 }
 
 fn itimerspec((value, interval): Setting) -> Itimerspec {
@@ -106,7 +99,7 @@ pub fn signalfd4(current: &mut Current, fd: Fd, mask: In<SigSet>, size: usize, f
     let mask = mask.read(&current.memory())?;
     check_flags(flags)?;
     if fd.0 == -1 {
-        return install(current, signalfd::open(current, mask, flags & OpenFlags::NONBLOCK), flags);
+        return install(current, signalfd::open(current, mask, flags & OpenFlags::NONBLOCK), flags.contains(OpenFlags::CLOEXEC));
     }
     let file = current.files().get(fd.0)?;
     file.downcast::<SignalFd>().ok_or(Errno::EINVAL)?.set_mask(mask);

@@ -1,6 +1,7 @@
 //! Reading and writing (read(2), write(2), readv(2), lseek(2), sendfile(2), fsync(2)…).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moat_abi::capability::CapabilitySet;
 use moat_abi::errno::Errno;
@@ -12,12 +13,15 @@ use moat_abi::uio::{IoVec, RWF_APPEND, RWF_DSYNC, RWF_HIPRI, RWF_NOWAIT, RWF_SYN
 
 use super::arguments::{Fd, InBytes, InOut, OutBytes, UserOpaque};
 use crate::Result;
+use crate::executor::wait::Waiter;
 use crate::fs::file::Seeking;
 use crate::fs::inode::{SetAttributes, SetTime};
 use crate::fs::open::without_set_id;
 use crate::fs::{OpenFile, open};
 use crate::kernel::Current;
 use crate::kernel::signal::send;
+use crate::kernel::task::WaitEnd;
+use crate::kernel::timers::far;
 use crate::mm::user::{IOV_MAX, RW_MAX, UserMemory};
 
 /// Data moves through the sentry in pieces of this many bytes.
@@ -67,6 +71,32 @@ pub async fn until_ready<T>(
         .unwrap_or(Err(Errno::ERESTARTSYS))
 }
 
+/// The same for at most `patience`; then `None`.
+async fn until_ready_within<T>(
+    current: &Current,
+    file: &Arc<OpenFile>,
+    nonblocking: bool,
+    patience: Duration,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<Option<T>> {
+    match attempt() {
+        Err(Errno::EAGAIN) if !nonblocking => {}
+        other => return other.map(Some),
+    }
+    let attempt = |waiter: &mut Waiter| {
+        file.poll_by(&current.task, Some(waiter));
+        match attempt() {
+            Err(Errno::EAGAIN) => None,
+            other => Some(other),
+        }
+    };
+    match current.wait_for(Some(far(patience)), attempt).await {
+        Ok(result) => result.map(Some),
+        Err(WaitEnd::TimedOut) => Ok(None),
+        Err(WaitEnd::Interrupted) => Err(Errno::ERESTARTSYS),
+    }
+}
+
 /// The segments of an iovec. `EINVAL` for too many, or lengths that overflow.
 pub fn read_iovec(memory: &UserMemory, address: u64, count: usize) -> Result<Vec<(u64, usize)>> {
     if count > IOV_MAX {
@@ -89,6 +119,9 @@ pub fn read_iovec(memory: &UserMemory, address: u64, count: usize) -> Result<Vec
 /// One read into the segments. Streams give what one piece gives; files are read until the segments are full.
 async fn read_into(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u64, usize)], at: At, nowait: bool) -> Result<usize> {
     let operations = file.operations()?.clone();
+    if file.downcast::<crate::net::Socket>().is_some() {
+        return super::sendrecv::read(current, file, segments, nowait).await;
+    }
     let memory = current.memory();
     let total: usize = segments.iter().map(|s| s.1).sum();
     let seekable = file.seeking() != Seeking::Stream;
@@ -106,7 +139,11 @@ async fn read_into(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u64
             operations.read_at(file, piece, position)
         } else {
             let nonblocking = file.nonblocking() || nowait || done > 0;
-            until_ready(current, file, nonblocking, || operations.read_by(&current.task, file, piece, position)).await
+            let attempt = || operations.read_by(&current.task, file, piece, position);
+            match operations.read_patience() {
+                Some(patience) => until_ready_within(current, file, nonblocking, patience, attempt).await.map(|n| n.unwrap_or(0)),
+                None => until_ready(current, file, nonblocking, attempt).await,
+            }
         };
         let got = match got {
             Ok(got) => got,
@@ -171,6 +208,9 @@ pub fn gather(memory: &UserMemory, segments: &[(u64, usize)], mut skip: usize, l
 }
 
 async fn write_from(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u64, usize)], at: At, append: bool, nowait: bool) -> Result<usize> {
+    if file.downcast::<crate::net::Socket>().is_some() {
+        return super::sendrecv::write(current, file, segments, nowait).await;
+    }
     let memory = current.memory();
     let total: usize = segments.iter().map(|s| s.1).sum();
     let mut done = 0;

@@ -266,6 +266,9 @@ fn move_name(current: &Current, from: &Last, child: &Arc<Dentry>, to: &Last, tar
     from_directory.rename(&from.name, to_directory, &to.name, flags)?;
     from.directory.dentry.rename(child, &to.directory.dentry, &to.name, exchange);
     notify::moved(&from.directory.dentry, &from.name, &to.directory.dentry, &to.name, child, is_directory);
+    if existing.is_some() && !exchange {
+        notify::displaced(target);
+    }
     Ok(())
 }
 

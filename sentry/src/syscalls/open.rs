@@ -11,7 +11,7 @@ use super::descriptors::install;
 use crate::Result;
 use crate::fs::open::{self, OpenRequest};
 use crate::fs::pipe::PipeEnd;
-use crate::fs::{OpenFile, Path, walk};
+use crate::fs::{OpenFile, Path, notify, walk};
 use crate::kernel::Current;
 
 /// Where a path begins that belongs to `dirfd`: a directory for relative paths; absolute ones do not look at it.
@@ -93,6 +93,7 @@ async fn do_open(current: &mut Current, dirfd: DirFd, path: UserPath, request: O
     let from = base(current, dirfd, &path)?;
     let file = open::open(current, &from, &path, request)?;
     await_peer(current, &file).await?;
+    notify::opened(&file);
     install(current, file, request.flags.contains(OpenFlags::CLOEXEC))
 }
 

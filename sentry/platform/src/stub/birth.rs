@@ -22,6 +22,7 @@ pub struct Lead {
     pub(super) numbers: [i32; 2],
     pub(super) signals: OwnedFd,
     pub(super) vdso: Option<Vdso>,
+    pub(super) namespace: Option<OwnedFd>,
 }
 
 /// The host's vDSO as it lies in every stub.
@@ -168,6 +169,8 @@ impl Newborn {
         if code != 0 {
             return Err(PlatformError::Host(code));
         }
+        // What it is good for can be done without it.
+        let namespace = std::fs::File::open(format!("/proc/{}/ns/pid", self.pid)).ok().map(OwnedFd::from);
         let table = SharedTable::start(&self.keep)?;
         // In this table the writing end is not needed any more.
         // SAFETY: `birth` gave up the number, which in this process's own table is a copy.
@@ -184,6 +187,7 @@ impl Newborn {
             event: self.event,
             signals: self.signals,
             vdso: self.vdso,
+            namespace,
         })
     }
 }

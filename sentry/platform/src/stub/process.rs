@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -26,6 +26,8 @@ pub struct Stubs {
     table: SharedTable,
     order_number: i32,
     vdso: Option<Vdso>,
+    /// The pid namespace of the stubs.
+    namespace: Option<OwnedFd>,
 }
 
 /// See the module. Killed when dropped.
@@ -37,6 +39,9 @@ pub struct Stub {
     pidfd: OwnedFd,
     dead: AtomicBool,
     is_lead: bool,
+    /// The core that the mapper is on: that of who gave the last order, since a switch to another core costs more than
+    /// most orders do.
+    core: AtomicUsize,
 }
 
 struct Commands {
@@ -73,6 +78,7 @@ impl Stub {
             table: lead.table,
             order_number: lead.order_number,
             vdso: lead.vdso,
+            namespace: lead.namespace,
         });
         let mut stub = Self {
             stubs,
@@ -87,6 +93,7 @@ impl Stub {
             pidfd: lead.pidfd,
             dead: AtomicBool::new(false),
             is_lead: true,
+            core: AtomicUsize::new(usize::MAX),
         };
         let clear = [
             Order::new(libc::SYS_munmap, &[0, APPLICATION_END]),
@@ -129,8 +136,20 @@ impl Stub {
         if self.dead.load(Ordering::Acquire) {
             return Err((0, PlatformError::Dead));
         }
+        self.come_here();
         page.publish(orders, child);
         self.await_acknowledgement(commands, orders.len())
+    }
+
+    /// Moves the mapper to the calling thread's core.
+    fn come_here(&self) {
+        let Ok(core) = nix::sched::sched_getcpu() else { return };
+        if self.core.swap(core, Ordering::Relaxed) != core {
+            let mut set = nix::sched::CpuSet::new();
+            // Placement is a matter of speed alone.
+            let _ = set.set(core);
+            let _ = nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(self.host_pid), &set);
+        }
     }
 
     fn await_acknowledgement(&self, commands: &Commands, count: usize) -> Result<u32, (usize, PlatformError)> {
@@ -269,15 +288,26 @@ impl Stub {
             pidfd,
             dead: AtomicBool::new(false),
             is_lead: false,
+            core: AtomicUsize::new(self.core.load(Ordering::Relaxed)),
         });
         child.order(&[Order::new(libc::SYS_getpid, &[])])?;
         drop(commands);
         Ok(child)
     }
 
-    /// The sentry's number for a thread that the stub knows by `inner`: the stub makes it the owner of a file, of which
-    /// the host then tells the owner in the sentry's own terms.
+    /// The sentry's number for a thread that the stub knows by `inner`. Where the host cannot tell it of a namespace
+    /// (before Linux 6.11), the stub makes the thread the owner of a file, of which the host then tells the owner in the
+    /// sentry's own terms.
     fn translate(&self, commands: &Commands, inner: i32) -> Result<i32, PlatformError> {
+        /// `NS_GET_PID_FROM_PIDNS` (ioctl_nsfs(2)): a number of that namespace in the caller's.
+        const NS_GET_PID_FROM_PIDNS: u64 = 0x8004_b706;
+        if let Some(namespace) = &self.stubs.namespace {
+            // SAFETY: the argument is a number.
+            let outer = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_PID_FROM_PIDNS, inner) };
+            if outer > 0 {
+                return Ok(outer);
+            }
+        }
         const F_SETOWN_EX: u64 = 15;
         const F_OWNER_TID: i32 = 0;
         let Some(page) = &commands.page else { return Err(PlatformError::Dead) };

@@ -1,15 +1,19 @@
 //! Character devices (null(4), random(4), full(4)).
 
+pub mod tree;
+
 use std::any::Any;
 use std::sync::Arc;
 
 use moat_abi::errno::Errno;
 use moat_abi::fcntl::OpenFlags;
-use moat_abi::stat::makedev;
+use moat_abi::stat::{major, makedev};
+use moat_host::HostFile;
 
-use super::file::{FileOperations, OpenFile, Seeking};
-use super::Path;
+use super::file::{FileOperations, Mappable, OpenFile, Seeking};
+use super::{Path, devpts, tty};
 use crate::Result;
+use crate::kernel::Task;
 
 /// `/dev/null`.
 pub const NULL: u64 = makedev(1, 3);
@@ -22,9 +26,17 @@ pub const RANDOM: u64 = makedev(1, 8);
 /// `/dev/urandom`.
 pub const URANDOM: u64 = makedev(1, 9);
 
-/// Opens the device `rdev` through the node at `path`. `ENXIO` if there is none of that number.
-pub fn open_device(rdev: u64, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
+/// Length of what a mapping of /dev/zero is made of: more than anybody can map, and nothing of it exists before it is
+/// written.
+const ZEROES: u64 = 1 << 46;
+
+/// Opens the device `rdev` for `task` through the node at `path`. `ENXIO` if there is none of that number.
+pub fn open_device(task: &Task, rdev: u64, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
     let device = match rdev {
+        tty::TTY => return tty::open_controlling(task, path, flags),
+        tty::CONSOLE => return tty::open_console(task, path, flags),
+        tty::PTMX => return devpts::open_master(task, path, flags),
+        _ if (tty::SLAVE_MAJOR..tty::SLAVE_MAJOR + 8).contains(&major(rdev)) => return devpts::open_slave(task, path, flags),
         NULL => Memory::Null,
         ZERO => Memory::Zero,
         FULL => Memory::Full,
@@ -62,6 +74,17 @@ impl FileOperations for Memory {
                 moat_host::random::fill(buf).map_err(Errno::from_raw)?;
                 Ok(buf.len())
             }
+        }
+    }
+
+    fn mappable(&self, _: &OpenFile) -> Result<Mappable> {
+        match self {
+            Self::Zero => {
+                let file = HostFile::memory("zero").map_err(Errno::from_raw)?;
+                file.set_len(ZEROES).map_err(Errno::from_raw)?;
+                Ok(Mappable { file: Arc::new(file), writable: true })
+            }
+            _ => Err(Errno::ENODEV),
         }
     }
 

@@ -17,6 +17,7 @@ pub use inode::KernInode;
 pub use snapshot::Snapshot;
 
 use super::inode::{Caching, FileSystem, Inode};
+use super::proc::Sysctl;
 use super::{FileOperations, Path};
 use crate::Result;
 use crate::kernel::{Kernel, Task};
@@ -27,9 +28,16 @@ pub fn anonymous_device() -> u64 {
     makedev(0, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The kernel that a filesystem shows. Trees are put together before there is a kernel to run in them.
+/// The kernel that a filesystem shows, and the settings of its /proc/sys. Trees are put together before there is a
+/// kernel to run in them.
 #[derive(Clone, Default)]
-pub struct KernelSlot(Arc<OnceLock<Weak<Kernel>>>);
+pub struct KernelSlot(Arc<Slot>);
+
+#[derive(Default)]
+struct Slot {
+    kernel: OnceLock<Weak<Kernel>>,
+    sysctl: OnceLock<Sysctl>,
+}
 
 impl KernelSlot {
     /// A slot that is filled already.
@@ -41,12 +49,22 @@ impl KernelSlot {
 
     /// Says which kernel it is. The first one stays.
     pub fn fill(&self, kernel: &Arc<Kernel>) {
-        self.0.get_or_init(|| Arc::downgrade(kernel));
+        self.0.kernel.get_or_init(|| Arc::downgrade(kernel));
     }
 
     /// The kernel. `ENODEV` before it is there and after its end.
     pub fn get(&self) -> Result<Arc<Kernel>> {
-        self.0.get().and_then(Weak::upgrade).ok_or(Errno::ENODEV)
+        self.0.kernel.get().and_then(Weak::upgrade).ok_or(Errno::ENODEV)
+    }
+
+    /// The settings of /proc/sys.
+    pub fn sysctl(&self) -> &Sysctl {
+        self.0.sysctl.get_or_init(Sysctl::default)
+    }
+
+    /// Sets one by its name with dots. `ENOENT` if there is none.
+    pub fn set_sysctl(&self, name: &str, value: &str) -> Result<()> {
+        self.sysctl().set(name, value)
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::{Arc, Weak};
 
 use moat_abi::stat::Statfs;
 
-pub use file::dots;
+pub use file::{RegularFile, dots};
 pub use inode::TmpInode;
 pub use options::TmpfsOptions;
 

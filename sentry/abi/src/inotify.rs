@@ -1,0 +1,37 @@
+//! inotify(7).
+
+crate::plain! { pub struct InotifyEvent [16] { wd: i32, mask: u32, cookie: u32, len: u32, } }
+
+bitflags::bitflags! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct InotifyMask: u32 {
+        const ACCESS = 1;
+        const MODIFY = 2;
+        const ATTRIB = 4;
+        const CLOSE_WRITE = 8;
+        const CLOSE_NOWRITE = 0x10;
+        const OPEN = 0x20;
+        const MOVED_FROM = 0x40;
+        const MOVED_TO = 0x80;
+        const CREATE = 0x100;
+        const DELETE = 0x200;
+        const DELETE_SELF = 0x400;
+        const MOVE_SELF = 0x800;
+        const UNMOUNT = 0x2000;
+        const Q_OVERFLOW = 0x4000;
+        const IGNORED = 0x8000;
+        const ONLYDIR = 0x0100_0000;
+        const DONT_FOLLOW = 0x0200_0000;
+        const EXCL_UNLINK = 0x0400_0000;
+        const MASK_CREATE = 0x1000_0000;
+        const MASK_ADD = 0x2000_0000;
+        const ISDIR = 0x4000_0000;
+        const ONESHOT = 0x8000_0000;
+        const _ = !0;
+    }
+}
+
+impl InotifyMask {
+    /// Everything that can be watched for (`IN_ALL_EVENTS`).
+    pub const ALL_EVENTS: Self = Self::from_bits_retain(0xfff);
+}

@@ -1,0 +1,124 @@
+//! Names of the merged tree: lookup, listing, and changes of directories.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use moat_abi::errno::Errno;
+use moat_abi::fcntl::OpenFlags;
+use moat_abi::stat::FileType;
+
+use super::OverlayFs;
+use super::node::Node;
+use crate::Result;
+use crate::fs::OpenFile;
+use crate::fs::file::DirectoryEntry;
+
+impl OverlayFs {
+    /// What `name` is in a directory. `ENOENT`.
+    pub(super) fn find(&self, directory: &Node, name: &[u8]) -> Result<Arc<Node>> {
+        if let Some(changed) = directory.names.lock().changed.get(name) {
+            return changed.clone().ok_or(Errno::ENOENT);
+        }
+        // What lies below never changes, so that this answer stays true without the lock.
+        match directory.lower() {
+            Some(lower) => self.node_over(lower.lookup(name)?),
+            None => Err(Errno::ENOENT),
+        }
+    }
+
+    /// Gives a name that does not exist to `node`. `EEXIST`; `ENOENT` if the directory is gone.
+    pub(super) fn add(&self, directory: &Arc<Node>, name: &[u8], node: Arc<Node>) -> Result<()> {
+        match self.find(directory, name) {
+            Ok(_) => return Err(Errno::EEXIST),
+            Err(Errno::ENOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+        {
+            let mut names = directory.names.lock();
+            if names.dead {
+                return Err(Errno::ENOENT);
+            }
+            if names.changed.get(name).is_some_and(Option::is_some) {
+                return Err(Errno::EEXIST);
+            }
+            names.changed.insert(name.to_vec(), Some(node));
+        }
+        self.keep(directory);
+        Ok(())
+    }
+
+    /// Gives `name` to `node`, or (`None`) to nobody, whatever it was.
+    pub(super) fn put(&self, directory: &Arc<Node>, name: &[u8], node: Option<Arc<Node>>) {
+        let old = {
+            let mut names = directory.names.lock();
+            match (&node, directory.lower()) {
+                // Nothing below has to be hidden.
+                (None, None) => names.changed.remove(name),
+                _ => names.changed.insert(name.to_vec(), node),
+            }
+        };
+        drop(old);
+        self.keep(directory);
+    }
+
+    /// The names below a directory.
+    fn list_below(directory: &Node) -> Result<BTreeMap<Vec<u8>, (u64, Option<FileType>)>> {
+        let mut all = BTreeMap::new();
+        let Some(lower) = directory.lower() else { return Ok(all) };
+        let operations = lower.clone().open(OpenFlags::DIRECTORY)?;
+        let file = OpenFile::new(operations.clone(), None, OpenFlags::DIRECTORY);
+        let mut from = 0;
+        loop {
+            let before = from;
+            operations.read_directory(&file, from, &mut |entry| {
+                from = entry.next;
+                if entry.name != b"." && entry.name != b".." {
+                    all.insert(entry.name, (entry.inode, entry.file_type));
+                }
+                true
+            })?;
+            if from == before {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// All children of a directory, without `.` and `..`.
+    pub(super) fn list(&self, directory: &Arc<Node>) -> Result<Vec<DirectoryEntry>> {
+        let mut all = Self::list_below(directory)?;
+        for (name, node) in &directory.names.lock().changed {
+            match node {
+                Some(node) => all.insert(name.clone(), (node.number(), Some(node.file_type()))),
+                None => all.remove(name),
+            };
+        }
+        let entry = |(name, (inode, file_type))| DirectoryEntry { inode, next: 0, file_type, name };
+        Ok(all.into_iter().map(entry).collect())
+    }
+
+    /// Marks an empty directory as removed. `ENOTEMPTY`. The caller holds the tree lock.
+    pub(super) fn bury(&self, directory: &Arc<Node>) -> Result<()> {
+        if !directory.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        let below = Self::list_below(directory)?;
+        let mut names = directory.names.lock();
+        let hidden = below.keys().all(|name| matches!(names.changed.get(name), Some(None)));
+        if !hidden || names.changed.values().any(Option::is_some) {
+            return Err(Errno::ENOTEMPTY);
+        }
+        names.dead = true;
+        Ok(())
+    }
+
+    /// What happens to a node that loses a name.
+    pub(super) fn drop_name(&self, node: &Arc<Node>) -> Result<()> {
+        if node.is_directory() {
+            self.forget(node);
+            return Ok(());
+        }
+        node.adjust_links(-1);
+        if node.attributes(0)?.links == 0 { self.forget(node) } else { self.keep(node) }
+        Ok(())
+    }
+}

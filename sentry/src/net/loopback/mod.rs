@@ -1,0 +1,101 @@
+//! A stack of one loopback interface: TCP and UDP over v4 and v6 in which no packet is made. A connection is a pair of
+//! bounded buffers, a datagram goes straight into the receiver's queue.
+
+mod ports;
+mod ring;
+mod tcp;
+mod udp;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Weak};
+
+use moat_abi::errno::Errno;
+use moat_abi::socket as s;
+
+use super::stack::{Endpoint, Interface, InterfaceAddress, NetStack, Transport};
+use crate::Result;
+use crate::sync::{Mutex, Rank};
+use ports::Ports;
+pub use ports::EPHEMERAL;
+use tcp::Tcp;
+use udp::Udp;
+
+/// See the module.
+pub struct Loopback {
+    this: Weak<Self>,
+    streams: Mutex<Ports<Tcp>>,
+    datagrams: Mutex<Ports<Udp>>,
+}
+
+impl Loopback {
+    /// A stack without endpoints.
+    pub fn new() -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            streams: Mutex::new(Rank::NetStack, Ports::default()),
+            datagrams: Mutex::new(Rank::NetStack, Ports::default()),
+        })
+    }
+}
+
+/// Whether an address is one of this machine's.
+fn is_local(ip: IpAddr) -> bool {
+    ip.is_loopback()
+}
+
+/// Whether an endpoint may take this address. `EADDRNOTAVAIL`.
+fn check_bind(ip: IpAddr) -> Result<()> {
+    if is_local(ip) || ip.is_unspecified() { Ok(()) } else { Err(Errno::EADDRNOTAVAIL) }
+}
+
+/// Where something that is sent to `to` by an endpoint at `local` goes: the wildcard means this machine. `ENETUNREACH`
+/// for what is beyond it.
+fn route(to: SocketAddr, local: Option<IpAddr>) -> Result<SocketAddr> {
+    let ip = match to.ip() {
+        ip if is_local(ip) => ip,
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        _ => return Err(Errno::ENETUNREACH),
+    };
+    match local {
+        Some(local) if !local.is_unspecified() && local.is_ipv4() != ip.is_ipv4() => Err(Errno::ENETUNREACH),
+        _ => Ok(SocketAddr::new(ip, to.port())),
+    }
+}
+
+/// The source address of what goes to `to` (a local address) from an endpoint at `local`.
+fn source(to: IpAddr, local: Option<IpAddr>) -> IpAddr {
+    match (local, to) {
+        (Some(local), _) if !local.is_unspecified() => local,
+        // Every address of 127/8 answers for itself.
+        (_, to) => to,
+    }
+}
+
+impl NetStack for Loopback {
+    fn endpoint(&self, transport: Transport, v6: bool) -> Result<Arc<dyn Endpoint>> {
+        let stack = self.this.upgrade().ok_or(Errno::ENETDOWN)?;
+        Ok(match transport {
+            Transport::Stream => Tcp::new(stack, v6),
+            Transport::Datagram => Udp::new(stack, v6),
+        })
+    }
+
+    fn interfaces(&self) -> Vec<Interface> {
+        vec![Interface {
+            index: 1,
+            name: "lo".to_owned(),
+            flags: s::IFF_UP | s::IFF_LOOPBACK | s::IFF_RUNNING | s::IFF_LOWER_UP,
+            mtu: 65_536,
+            hardware: [0; 6],
+            hardware_type: s::ARPHRD_LOOPBACK,
+            addresses: vec![
+                InterfaceAddress { ip: Ipv4Addr::LOCALHOST.into(), prefix: 8 },
+                InterfaceAddress { ip: Ipv6Addr::LOCALHOST.into(), prefix: 128 },
+            ],
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests;

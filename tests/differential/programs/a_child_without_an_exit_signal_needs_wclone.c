@@ -1,0 +1,21 @@
+#include "check.h"
+
+static int child(void *argument)
+{
+	return (int)(long)argument;
+}
+
+int main(void)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	int status;
+	pid_t pid = MUST(clone(child, stack + sizeof stack, 0, (void *)5));
+	TELL(waitpid(pid, &status, 0));
+	SHOW(waitpid(pid, &status, __WCLONE) == pid);
+	print_status(status);
+	pid = MUST(clone(child, stack + sizeof stack, SIGUSR1, (void *)6));
+	signal(SIGUSR1, SIG_IGN);
+	SHOW(waitpid(pid, &status, __WALL) == pid);
+	print_status(status);
+	return 0;
+}

@@ -1,0 +1,2 @@
+# needs: perl
+perl -e 'my %h; $h{$_ % 7} += $_ for 1..10000; print join(",", map {"$_=$h{$_}"} sort keys %h), "\n"; print `echo sub`; open my $f, ">", "f"; print $f "line $_\n" for 1..10; close $f; open $f, "<", "f"; print scalar(my @l = <$f>), "\n"; my $p = fork; exit 4 unless $p; waitpid $p, 0; print $? >> 8, "\n"; $SIG{USR1} = sub {print "usr1\n"}; kill USR1 => $$; select undef, undef, undef, .05; print sprintf("%.3f", atan2(1, 1) * 4), "\n"'
