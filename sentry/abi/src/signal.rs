@@ -346,7 +346,12 @@ impl SigInfo {
 
     /// As a signalfd shows it (signalfd_copyinfo).
     pub fn to_signalfd(&self) -> SignalfdSiginfo {
-        let mut out = SignalfdSiginfo { ssi_signo: self.signo as u32, ssi_errno: self.errno, ssi_code: self.code, ..Default::default() };
+        let mut out = SignalfdSiginfo {
+            ssi_signo: self.signo as u32,
+            ssi_errno: self.errno,
+            ssi_code: self.code,
+            ..Default::default()
+        };
         let word = |at: usize| u64::from(self.fields[at]) | u64::from(self.fields[at + 1]) << 32;
         let fault = SigSet::of(&[SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP]);
         let signal = Signal::from_raw(self.signo);

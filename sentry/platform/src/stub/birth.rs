@@ -274,20 +274,19 @@ fn prepare(orders: &OrderFile, page: &OrderPage, filters: &Filters, vdso: &[Map]
         libc::mprotect(layout::CODE as *mut _, layout::CODE_SIZE as usize, libc::PROT_READ | libc::PROT_EXEC)
     }))?;
     map_fixed(layout::TITLE, layout::TITLE_SIZE, libc::PROT_READ | libc::PROT_WRITE, anonymous, -1, 0)?;
-    map_fixed(
-        layout::ORDERS,
-        4096,
-        libc::PROT_READ,
-        libc::MAP_SHARED,
-        orders.file().as_raw_fd(),
-        page.offset(),
-    )?;
+    map_fixed(layout::ORDERS, 4096, libc::PROT_READ, libc::MAP_SHARED, orders.file().as_raw_fd(), page.offset())?;
     if let Some(first) = vdso.iter().map(|m| m.start).min() {
         for map in vdso {
             let (len, to) = ((map.end - map.start) as usize, layout::VDSO + (map.start - first));
             // SAFETY: moves the kernel's own pages; nothing of this process calls them from here on.
             unsafe {
-                libc::mremap(map.start as *mut _, len, len, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, to as *mut libc::c_void)
+                libc::mremap(
+                    map.start as *mut _,
+                    len,
+                    len,
+                    libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+                    to as *mut libc::c_void,
+                )
             };
         }
     }

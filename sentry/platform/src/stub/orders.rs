@@ -130,7 +130,9 @@ impl OrderPage {
         assert!(at + bytes.len() <= PAGE, "an order page has {PAGE} bytes");
         // SAFETY: within this slot's page of the mapping, which nobody else in this process writes; the stub only reads,
         // and reads entries only after the sequence number has changed.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.file.base.add(self.slot * PAGE + at), bytes.len()) };
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.file.base.add(self.slot * PAGE + at), bytes.len())
+        };
     }
 
     /// Publishes a batch and wakes the mapper.
