@@ -14,6 +14,7 @@ pub mod net;
 pub mod sandbox;
 pub mod sync;
 pub mod syscalls;
+pub mod trace;
 
 /// What a system call or a part of one answers.
 pub type Result<T> = std::result::Result<T, moat_abi::errno::Errno>;

@@ -20,6 +20,7 @@ pub mod poll;
 pub mod print;
 pub mod resource;
 pub mod sched;
+pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod stat;

@@ -6,6 +6,8 @@ pub mod file;
 pub mod processor;
 pub mod random;
 pub mod readiness;
+pub mod sink;
 
 pub use descriptor::Descriptor;
 pub use file::HostFile;
+pub use sink::Sink;

@@ -268,8 +268,7 @@ fn new_task(
     task.no_new_privileges.store(current.no_new_privileges.load(Ordering::Relaxed), Ordering::Relaxed);
     task.nice.store(current.nice.load(Ordering::Relaxed), Ordering::Relaxed);
     task.timer_slack.store(current.timer_slack.load(Ordering::Relaxed), Ordering::Relaxed);
-    let filters = current.filters.lock().clone();
-    *task.filters.lock() = filters;
+    task.filters.inherit(&current.filters);
     task
 }
 

@@ -35,6 +35,8 @@ use crate::executor::wait::WaitQueue;
 use crate::fs::MountNamespace;
 use crate::net::NetNamespace;
 use crate::sync::{Mutex, MutexGuard, Rank};
+use crate::syscalls::counters::Counters;
+use crate::trace::Tracer;
 use clock::Clocks;
 use futex::FutexTable;
 use uts::Uts;
@@ -57,6 +59,10 @@ pub struct KernelConfig {
     pub memory: u64,
     /// The processors that the guest sees.
     pub cpus: u32,
+    /// Where its system calls are traced to.
+    pub tracer: Option<Tracer>,
+    /// The filter of config.json, for every process that comes from outside.
+    pub filter: Option<Arc<seccomp::Filter>>,
 }
 
 /// One container's kernel.
@@ -84,6 +90,9 @@ pub struct Kernel {
     pub terminals: crate::fs::tty::Sessions,
     forks: AtomicU64,
     vdso: u64,
+    tracer: Option<Arc<Tracer>>,
+    counters: Counters,
+    filter: Option<Arc<seccomp::Filter>>,
 }
 
 impl Kernel {
@@ -107,6 +116,9 @@ impl Kernel {
             cpus: config.cpus,
             terminals: Default::default(),
             forks: AtomicU64::new(0),
+            tracer: config.tracer.map(Arc::new),
+            counters: Counters::default(),
+            filter: config.filter,
         })
     }
 
@@ -158,6 +170,21 @@ impl Kernel {
     /// How many tasks were made since the start (`processes` in /proc/stat).
     pub fn forks(&self) -> u64 {
         self.forks.load(Ordering::Relaxed)
+    }
+
+    /// Where its system calls are traced to.
+    pub fn tracer(&self) -> Option<&Arc<Tracer>> {
+        self.tracer.as_ref()
+    }
+
+    /// How often each system call was made.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The filter of config.json.
+    pub fn filter(&self) -> Option<&Arc<seccomp::Filter>> {
+        self.filter.as_ref()
     }
 
     pub(crate) fn count_fork(&self) {

@@ -12,6 +12,9 @@ use crate::syscalls;
 
 /// Runs a task to its end.
 pub async fn run(mut current: Current) {
+    if let Some(tracer) = current.kernel().tracer() {
+        tracer.begin_task(current.tid());
+    }
     while current.ending.is_none() {
         if current.signal_pending() || current.interrupted.is_some() {
             deliver::deliver(&mut current).await;
@@ -48,6 +51,9 @@ pub async fn run(mut current: Current) {
                 current.ending = Some(moat_abi::wait::signaled(SIGKILL, false));
             }
         }
+    }
+    if let (Some(tracer), Some(status)) = (current.kernel().tracer(), current.ending) {
+        tracer.end_task(current.tid(), status);
     }
     exit::end(current).await;
 }

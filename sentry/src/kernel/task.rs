@@ -60,7 +60,7 @@ pub struct Task {
     /// When it began, for `starttime`.
     pub started: Instant,
     /// The guest's seccomp filters on this task.
-    pub filters: Mutex<super::seccomp::Filters>,
+    pub filters: super::seccomp::Filters,
     /// Timer slack in nanoseconds (PR_SET_TIMERSLACK).
     pub timer_slack: AtomicU64,
 }
@@ -118,7 +118,7 @@ impl Task {
             user_time: AtomicU64::new(0),
             system_time: AtomicU64::new(0),
             started: Instant::now(),
-            filters: Mutex::new(Rank::Leaf, super::seccomp::Filters::default()),
+            filters: super::seccomp::Filters::default(),
             timer_slack: AtomicU64::new(50_000),
         })
     }

@@ -25,7 +25,7 @@ use crate::kernel::process_tree::Process;
 use crate::kernel::rlimits::{Limit, Limits};
 use crate::kernel::task::{NewTask, Shared};
 use crate::kernel::usage::Usage;
-use crate::kernel::{Current, Kernel, Task, ThreadGroup, exec};
+use crate::kernel::{Current, Task, ThreadGroup, exec};
 use crate::loader;
 use crate::mm::MemoryManager;
 
@@ -115,7 +115,12 @@ fn load(
     };
     let mut current = Current::new(task, context);
     match block_on(exec::exec(&mut current, program)) {
-        Ok(()) => Ok((current, console)),
+        Ok(()) => {
+            if let Some(filter) = kernel.filter() {
+                current.filters.add(filter.clone()).map_err(|e| StartError::new(e, "cannot set the seccomp filter"))?;
+            }
+            Ok((current, console))
+        }
         Err(e) => {
             let removed = kernel.tree().remove(pid);
             drop(removed);

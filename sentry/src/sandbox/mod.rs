@@ -12,7 +12,7 @@ use moat_abi::signal::{SigInfo, Signal};
 use moat_gofer::client::Client;
 use moat_platform::Platform;
 
-use crate::control::config::{ContainerConfig, MountSource, ProcessConfig};
+use crate::control::config::{ContainerConfig, ProcessConfig};
 use crate::control::protocol::ProcessInfo;
 use crate::executor;
 use crate::executor::wait::wait_for;
@@ -21,16 +21,20 @@ use crate::fs::gofer::GoferFs;
 use crate::fs::tty::console::Console;
 use crate::fs::{FileSystem, MountNamespace, setup};
 use crate::kernel::clock::Clocks;
+use crate::kernel::seccomp::Filter;
 use crate::kernel::signal::send::{self, Origin};
 use crate::kernel::uts::Uts;
 use crate::kernel::{Current, Kernel, KernelConfig, clone};
 use crate::net::NetNamespace;
 use crate::sync::{Mutex, Rank};
+use crate::trace::Tracer;
 
 /// The most tasks of a sandbox that is given no limit.
 const TASKS_MAX: u64 = 10_000;
 /// The memory that a guest sees that is given no limit, in bytes.
 const MEMORY: u64 = 2 << 30;
+/// The longest string in trace text that is told no other limit (strace's), in bytes.
+const STRING_LIMIT: usize = 32;
 
 /// What a sandbox is made of.
 pub struct Start {
@@ -84,21 +88,13 @@ impl Sandbox {
     /// See [`StartError`].
     pub fn create(start: Start) -> Result<Arc<Self>, StartError> {
         let Start { platform, config, gofer, stdio, trace } = start;
-        let _ = trace;
         let client = Client::new(gofer).map_err(|e| StartError::new(e, "cannot reach the gofer"))?;
-        let mut devpts = None;
-        let tree = {
-            let mut attach = |root: u32, owned: bool| -> crate::Result<Arc<dyn FileSystem>> {
-                Ok(GoferFs::attach(&client, root, owned, source_name(&config, root))?)
-            };
-            let mut terminals = |options: &str| -> crate::Result<Arc<dyn FileSystem>> {
-                let new = DevPts::new(options)?;
-                Ok(devpts.get_or_insert(new).clone())
-            };
-            setup::build(&config, &mut setup::Sources { gofer: &mut attach, devpts: &mut terminals })
-                .map_err(|e| StartError::new(e.errno, e.to_string()))?
-        };
-        let sandbox = Self::in_tree(platform, &config, tree.mounts, devpts, stdio)?;
+        let memory = config.memory_limit.unwrap_or(MEMORY);
+        let tree = setup::build(&config, memory, &mut |root, owned, name| {
+            Ok(GoferFs::attach(&client, root, owned, name)? as Arc<dyn FileSystem>)
+        })
+        .map_err(|e| StartError::new(e.errno, e.to_string()))?;
+        let sandbox = Self::in_tree(platform, &config, tree.mounts, tree.devpts, stdio, trace)?;
         tree.kernel.fill(&sandbox.parts.kernel);
         Ok(sandbox)
     }
@@ -113,8 +109,14 @@ impl Sandbox {
         mounts: Arc<MountNamespace>,
         devpts: Option<Arc<DevPts>>,
         stdio: Vec<OwnedFd>,
+        trace: Option<OwnedFd>,
     ) -> Result<Arc<Self>, StartError> {
         let net = NetNamespace::of(config.network).map_err(|e| StartError::new(e, "cannot set the network up"))?;
+        let filter = match &config.seccomp {
+            Some(json) => Some(Filter::from_config(json).map_err(|e| StartError::new(Errno::EINVAL, e))?),
+            None => None,
+        };
+        let limit = config.strace.as_ref().map_or(STRING_LIMIT, |s| s.string_limit);
         let kernel = Kernel::new(KernelConfig {
             platform,
             mounts,
@@ -127,6 +129,8 @@ impl Sandbox {
             memory: config.memory_limit.unwrap_or(MEMORY),
             cpus: config.cpus.max(1),
             net,
+            tracer: trace.map(|to| Tracer::new(to, limit)),
+            filter,
         });
         let devpts = match devpts {
             Some(devpts) => devpts,
@@ -254,16 +258,4 @@ impl Sandbox {
             console.resize(columns, rows);
         }
     }
-}
-
-/// What /proc/mounts names as the source of a tree of the gofer's.
-fn source_name(config: &ContainerConfig, root: u32) -> &str {
-    config
-        .mounts
-        .iter()
-        .find_map(|m| match &m.source {
-            MountSource::Gofer { attach, name, .. } if *attach == root => Some(name.as_str()),
-            _ => None,
-        })
-        .unwrap_or("none")
 }

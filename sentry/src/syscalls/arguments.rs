@@ -8,6 +8,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::Result;
 use crate::mm::user::UserMemory;
+use crate::trace::show::{Show, View};
+use crate::trace::structures::Structure;
+use crate::trace::views;
 
 /// Which application memory an argument names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +39,28 @@ pub trait Argument: Sized {
     const SHAPE: Shape = Shape::Value;
     /// From the register.
     fn decode(raw: u64) -> Self;
+    /// Writes it as strace does; an address unless the type knows better.
+    fn show(raw: u64, to: &mut Show<'_>) {
+        to.address(raw);
+    }
+}
+
+impl<T: Argument> View for T {
+    const LATE: bool = matches!(T::SHAPE, Shape::Write(_) | Shape::ReadWrite(_) | Shape::WriteBytes(_));
+    fn show(raw: u64, to: &mut Show<'_>) {
+        <T as Argument>::show(raw, to);
+    }
 }
 
 macro_rules! integers {
-    ($($ty:ty)*) => { $(impl Argument for $ty { fn decode(raw: u64) -> Self { raw as Self } })* };
+    ($($ty:ty)*) => { $(impl Argument for $ty {
+        fn decode(raw: u64) -> Self {
+            raw as Self
+        }
+        fn show(raw: u64, to: &mut Show<'_>) {
+            to.put(format_args!("{}", raw as Self));
+        }
+    })* };
 }
 integers! { i32 u32 i64 u64 usize }
 
@@ -50,6 +71,9 @@ pub struct Fd(pub i32);
 impl Argument for Fd {
     fn decode(raw: u64) -> Self {
         Self(raw as i32)
+    }
+    fn show(raw: u64, to: &mut Show<'_>) {
+        to.put(format_args!("{}", raw as i32));
     }
 }
 
@@ -66,6 +90,9 @@ impl Argument for DirFd {
     fn decode(raw: u64) -> Self {
         Self(raw as i32)
     }
+    fn show(raw: u64, to: &mut Show<'_>) {
+        to.directory(raw as i32);
+    }
 }
 
 /// A process, thread or process group number.
@@ -75,6 +102,9 @@ pub struct Pid(pub i32);
 impl Argument for Pid {
     fn decode(raw: u64) -> Self {
         Self(raw as i32)
+    }
+    fn show(raw: u64, to: &mut Show<'_>) {
+        to.put(format_args!("{}", raw as i32));
     }
 }
 
@@ -86,6 +116,9 @@ impl Argument for SignalNumber {
     fn decode(raw: u64) -> Self {
         Self(raw as i32)
     }
+    fn show(raw: u64, to: &mut Show<'_>) {
+        to.signal(raw as i32);
+    }
 }
 
 /// Permission bits.
@@ -95,6 +128,9 @@ pub struct ModeBits(pub u32);
 impl Argument for ModeBits {
     fn decode(raw: u64) -> Self {
         Self(raw as u32)
+    }
+    fn show(raw: u64, to: &mut Show<'_>) {
+        to.permissions(raw as u32);
     }
 }
 
@@ -117,6 +153,9 @@ impl Argument for UserPath {
     fn decode(raw: u64) -> Self {
         Self(raw)
     }
+    fn show(raw: u64, to: &mut Show<'_>) {
+        to.path(raw);
+    }
 }
 
 impl UserPath {
@@ -135,6 +174,9 @@ impl Argument for UserString {
     fn decode(raw: u64) -> Self {
         Self(raw)
     }
+    fn show(raw: u64, to: &mut Show<'_>) {
+        to.path(raw);
+    }
 }
 
 /// A NULL-terminated array of strings (argv, envp).
@@ -145,6 +187,9 @@ impl Argument for UserStrings {
     const SHAPE: Shape = Shape::Opaque;
     fn decode(raw: u64) -> Self {
         Self(raw)
+    }
+    fn show(raw: u64, to: &mut Show<'_>) {
+        to.array::<u64>(raw, to.pointers(raw), |to, string| to.string(*string));
     }
 }
 
@@ -157,6 +202,10 @@ impl<const LEN: usize> Argument for InBytes<LEN> {
     fn decode(raw: u64) -> Self {
         Self(raw)
     }
+    fn show(raw: u64, to: &mut Show<'_>) {
+        let len = to.argument(LEN);
+        to.buffer(raw, len);
+    }
 }
 
 /// A buffer that the call writes; its length is argument `LEN` (counted from 0).
@@ -167,6 +216,12 @@ impl<const LEN: usize> Argument for OutBytes<LEN> {
     const SHAPE: Shape = Shape::WriteBytes(LEN);
     fn decode(raw: u64) -> Self {
         Self(raw)
+    }
+    fn show(raw: u64, to: &mut Show<'_>) {
+        match to.succeeded() {
+            Some(len) => to.buffer(raw, len),
+            None => to.address(raw),
+        }
     }
 }
 
@@ -197,10 +252,13 @@ macro_rules! pointers {
 
         impl<T> Copy for $name<T> {}
 
-        impl<T> Argument for $name<T> {
+        impl<T: Structure> Argument for $name<T> {
             const SHAPE: Shape = Shape::$shape(size_of::<T>());
             fn decode(raw: u64) -> Self {
                 Self { address: raw, kind: PhantomData }
+            }
+            fn show(raw: u64, to: &mut Show<'_>) {
+                views::pointed::<T>(raw, to);
             }
         }
 
@@ -264,17 +322,30 @@ impl<T: FromBytes + IntoBytes + Immutable> InOut<T> {
 }
 
 macro_rules! flag_words {
-    ($($ty:ty)*) => { $(impl Argument for $ty {
+    ($($ty:path, $show:expr;)*) => { $(impl Argument for $ty {
         fn decode(raw: u64) -> Self {
             Self::from_bits_retain(raw as _)
+        }
+        fn show(raw: u64, to: &mut Show<'_>) {
+            let show: fn(Self, &mut Show<'_>) = $show;
+            show(Self::from_bits_retain(raw as _), to);
         }
     })* };
 }
 
 flag_words! {
-    moat_abi::fcntl::OpenFlags moat_abi::fcntl::AtFlags moat_abi::fcntl::FallocateFlags moat_abi::fcntl::RenameFlags
-    moat_abi::mman::Prot moat_abi::mman::MapFlags moat_abi::mman::MremapFlags moat_abi::mman::MemfdFlags
-    moat_abi::mman::MsyncFlags moat_abi::mount::MountFlags moat_abi::sched::CloneFlags moat_abi::socket::MsgFlags
+    moat_abi::fcntl::OpenFlags, views::files::show_open_flags;
+    moat_abi::fcntl::AtFlags, |flags, to| to.flag_word(flags, "AT_", "0");
+    moat_abi::fcntl::FallocateFlags, |flags, to| to.flag_word(flags, "FALLOC_FL_", "0");
+    moat_abi::fcntl::RenameFlags, |flags, to| to.flag_word(flags, "RENAME_", "0");
+    moat_abi::mman::Prot, views::memory::show_protection;
+    moat_abi::mman::MapFlags, views::memory::show_map_flags;
+    moat_abi::mman::MremapFlags, |flags, to| to.flag_word(flags, "MREMAP_", "0");
+    moat_abi::mman::MemfdFlags, |flags, to| to.flag_word(flags, "MFD_", "0");
+    moat_abi::mman::MsyncFlags, |flags, to| to.flag_word(flags, "MS_", "0");
+    moat_abi::mount::MountFlags, |flags, to| to.flag_word(flags, "MS_", "0");
+    moat_abi::sched::CloneFlags, |flags, to| to.flag_word(flags, "CLONE_", "0");
+    moat_abi::socket::MsgFlags, |flags, to| to.flag_word(flags, "MSG_", "0");
 }
 
 /// How a call ends.
@@ -319,6 +390,12 @@ impl Returned for Address {
     }
 }
 
+impl View for () {
+    fn show(_raw: u64, to: &mut Show<'_>) {
+        to.str("0");
+    }
+}
+
 /// The call has set the registers itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Replaced;
@@ -329,3 +406,8 @@ impl Returned for Replaced {
     }
 }
 
+impl View for Replaced {
+    fn show(raw: u64, to: &mut Show<'_>) {
+        to.put(format_args!("{raw}"));
+    }
+}

@@ -5,6 +5,9 @@
 //! EINTR or another try.
 
 pub mod arguments;
+#[cfg(test)]
+mod compatibility;
+pub mod counters;
 mod macros;
 pub mod table;
 
@@ -20,13 +23,17 @@ pub mod futex;
 pub mod identity;
 pub mod inotify;
 pub mod links;
+pub mod locks;
+pub mod memfd;
 pub mod memory;
+pub mod mount;
 pub mod open;
 pub mod pipes;
 pub mod poll;
 pub mod prctl;
 pub mod process;
 pub mod sched;
+pub mod seccomp;
 pub mod sendrecv;
 pub mod signals;
 pub mod socket;
@@ -35,18 +42,24 @@ pub mod stat;
 pub mod system;
 pub mod timers;
 pub mod wait;
+pub mod xattr;
 
 use moat_abi::errno::Errno;
 use moat_platform::Abi;
 
-use crate::kernel::Current;
+use crate::Result;
 use crate::kernel::current::Interrupted;
+use crate::kernel::{Current, seccomp as filters};
+use crate::trace;
 use arguments::Outcome;
 
 /// Services the system call that the task stopped at.
 pub async fn service(current: &mut Current, abi: Abi, number: u64, arguments: [u64; 6]) {
     let result = match abi {
-        Abi::X86_64 => table::dispatch(current, number, arguments).await,
+        Abi::X86_64 => match current.kernel().tracer().cloned() {
+            None => perform(current, number, arguments).await,
+            Some(tracer) => trace::call(current, &tracer, number, arguments).await,
+        },
         Abi::I386 => Err(Errno::ENOSYS),
     };
     match result {
@@ -60,4 +73,21 @@ pub async fn service(current: &mut Current, abi: Abi, number: u64, arguments: [u
             }
         }
     }
+}
+
+/// Counts the call, asks the task's filters, and makes it.
+pub(crate) async fn perform(current: &mut Current, number: u64, arguments: [u64; 6]) -> Result<Outcome> {
+    current.kernel().counters().count(number);
+    let refused = match current.filters.is_active() {
+        false => None,
+        true => filters::check(current, number, arguments),
+    };
+    let result = match refused {
+        None => table::dispatch(current, number, arguments).await,
+        Some(result) => result,
+    };
+    if result.is_err_and(|e| !e.is_restart()) {
+        current.kernel().counters().count_error(number);
+    }
+    result
 }

@@ -113,7 +113,8 @@ pub fn prctl(current: &mut Current, option: i32, a2: u64, a3: u64, a4: u64, a5: 
         }
         s::PR_GET_TIMERSLACK => Ok(current.timer_slack.load(Ordering::Relaxed)),
         s::PR_SET_THP_DISABLE | s::PR_GET_THP_DISABLE => Ok(0),
-        s::PR_GET_SECCOMP => Ok(0),
+        s::PR_GET_SECCOMP => Ok(u64::from(current.filters.mode().raw())),
+        s::PR_SET_SECCOMP => super::seccomp::set_mode(current, a2, a3),
         s::PR_SET_MM => current.credentials().require(CapabilitySet::SYS_RESOURCE).and(Err(Errno::EINVAL)),
         // Names of anonymous mappings: as on kernels without CONFIG_ANON_VMA_NAME.
         s::PR_SET_VMA => Err(Errno::EINVAL),

@@ -47,6 +47,9 @@ pub async fn deliver(current: &mut Current) {
             continue;
         }
         let Some((signal, info)) = take(current) else { break };
+        if let Some(tracer) = current.kernel().tracer() {
+            tracer.signal(current.tid(), &info);
+        }
         if act(current, signal, info) {
             break;
         }
@@ -147,6 +150,9 @@ fn stop(current: &Current, signal: Signal) {
             return;
         }
         signals.stop = Some(Stop { signal });
+    }
+    if let Some(tracer) = current.kernel().tracer() {
+        tracer.stopped(current.tid(), signal);
     }
     for task in group.tasks() {
         task.recalculate_pending();

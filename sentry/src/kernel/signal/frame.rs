@@ -70,6 +70,11 @@ pub fn push(current: &mut Current, signal: Signal, info: &SigInfo, action: &SigA
     Ok(())
 }
 
+/// Where the mask lies in the frame that `stack` is behind of.
+pub fn mask_below(stack: u64) -> u64 {
+    stack.wrapping_sub(8).wrapping_add(MASK as u64)
+}
+
 /// What a frame held.
 pub struct Restored {
     /// The mask to set.

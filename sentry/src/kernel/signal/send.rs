@@ -27,7 +27,7 @@ pub const STOPS: SigSet = SigSet::of(&[SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU]);
 pub fn to_process(group: &Arc<ThreadGroup>, signal: Signal, info: SigInfo, origin: Origin) -> Result<()> {
     let tasks = group.tasks();
     prepare(group, &tasks, signal);
-    if is_dropped(group, &tasks, None, signal, origin) {
+    if is_dropped(group, &tasks, None, &info, signal, origin) {
         return Ok(());
     }
     {
@@ -69,7 +69,7 @@ pub fn to_task(task: &Arc<Task>, signal: Signal, info: SigInfo, origin: Origin) 
     }
     let tasks = group.tasks();
     prepare(&group, &tasks, signal);
-    if is_dropped(&group, &tasks, Some(task), signal, origin) {
+    if is_dropped(&group, &tasks, Some(task), &info, signal, origin) {
         return Ok(());
     }
     {
@@ -134,6 +134,7 @@ fn is_dropped(
     group: &Arc<ThreadGroup>,
     tasks: &[Arc<Task>],
     target: Option<&Arc<Task>>,
+    info: &SigInfo,
     signal: Signal,
     origin: Origin,
 ) -> bool {
@@ -154,8 +155,12 @@ fn is_dropped(
         let signals = task.signals().lock();
         signals.blocked.contains(signal) || signals.restore.is_some_and(|r| r.contains(signal))
     };
-    match target {
+    let dropped = match target {
         Some(task) => !blocks(task),
         None => !tasks.iter().any(blocks),
+    };
+    if dropped && let Some(tracer) = any.kernel().tracer() {
+        tracer.ignored_signal(any.tid(), info);
     }
+    dropped
 }
