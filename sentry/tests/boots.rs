@@ -100,7 +100,7 @@ fn main() {
         std::io::stderr().as_fd().try_clone_to_owned().unwrap(),
     ]
     .into();
-    let sandbox = Sandbox::in_tree(platform.clone(), &config, tree(from.as_ref()), files, None).unwrap();
+    let sandbox = Sandbox::in_tree(platform.clone(), &config, tree(from.as_ref()), None, files, None).unwrap();
     sandbox.start();
     let status = sandbox.wait(1);
     println!("status {status:#x}");

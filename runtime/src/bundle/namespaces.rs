@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType, Spec};
 
+use crate::sandbox::rootless::within;
 use crate::sandbox::users::{Extent, format_map, own_maps};
 
 /// Which namespaces a container has.
@@ -102,7 +103,7 @@ fn maps(linux: Option<&Linux>, has_user: bool, joins: bool) -> Result<Option<(St
     if uids.is_empty() || gids.is_empty() {
         bail!("linux.uidMappings: user namespaces enabled, but no user mappings found");
     }
-    let lines = |mappings: &[LinuxIdMapping], field: &str| -> Result<String> {
+    let lines = |mappings: &[LinuxIdMapping], field: &str, map: &str| -> Result<String> {
         let mut extents = Vec::new();
         for (index, m) in mappings.iter().enumerate() {
             let extent = Extent { inside: m.container_id(), outside: m.host_id(), count: m.size() };
@@ -112,9 +113,9 @@ fn maps(linux: Option<&Linux>, has_user: bool, joins: bool) -> Result<Option<(St
             }
             extents.push(extent);
         }
-        Ok(format_map(&extents))
+        Ok(format_map(&within(&extents, map).with_context(|| field.to_owned())?))
     };
-    Ok(Some((lines(uids, "linux.uidMappings")?, lines(gids, "linux.gidMappings")?)))
+    Ok(Some((lines(uids, "linux.uidMappings", "uid_map")?, lines(gids, "linux.gidMappings", "gid_map")?)))
 }
 
 impl Namespaces {

@@ -69,6 +69,7 @@ pub(super) struct Prepared {
 impl Prepared {
     pub(super) fn new(flags: &Flags, id: &str, global: &Global, log: &Log) -> Result<Self> {
         crate::state::check_id(id)?;
+        crate::sandbox::rootless::enter()?;
         let listen = listen_fds();
         let extra = preserved(flags.preserve_fds + listen)?;
         let bundle = Bundle::load(&flags.bundle)?;

@@ -60,6 +60,7 @@ impl Do {
 
     fn try_run(self, global: &Global, log: &Log) -> Result<u8> {
         let id = format!("do-{}", std::process::id());
+        crate::sandbox::rootless::enter()?;
         let trace = global.trace()?;
         let plan = self.plan(&id, global)?;
         let state = State::new(&id, "/".into(), "/".into(), BTreeMap::new());

@@ -16,6 +16,7 @@ pub mod launch;
 pub mod lead;
 pub mod make;
 pub mod privilege;
+pub mod rootless;
 pub mod sentry;
 pub mod server;
 pub mod shepherd;

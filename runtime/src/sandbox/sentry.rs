@@ -103,6 +103,7 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     let listener = files.remove(0);
 
     let _ = nix::unistd::setsid();
+    prepare_limits(boot.config.process.oom_score_adj);
     for (fd, kind) in join.iter().zip(&boot.join) {
         nix::sched::setns(fd, CloneFlags::from_bits_truncate(*kind)).map_err(host("join a namespace"))?;
     }
@@ -139,6 +140,22 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
         })?;
     server::start(listener, sandbox.clone()).map_err(failure("control socket"))?;
     Ok((sandbox, platform))
+}
+
+/// Takes what the host's limits leave, which are not the guest's: a descriptor for each of its files, and the place in the
+/// out-of-memory killer's order that the container has.
+fn prepare_limits(oom_score_adj: Option<i32>) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const FILES: u64 = 1 << 20;
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && setrlimit(Resource::RLIMIT_NOFILE, hard.max(FILES), hard.max(FILES)).is_err()
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    if let Some(value) = oom_score_adj {
+        // Below what it is now only by CAP_SYS_RESOURCE.
+        let _ = std::fs::write("/proc/self/oom_score_adj", value.to_string());
+    }
 }
 
 /// Births the lead, writes its maps, waits for the maker's word, and lets it set itself up. The descriptor by which that
@@ -189,7 +206,7 @@ fn live(sandbox: &Arc<Sandbox>, platform: &Arc<dyn Platform>) {
             let _ = to.kill(1, signal, false);
         }
         // Killed on the host. The kernel learns of it by the lead's task, unless that has not started yet.
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(Duration::from_millis(300));
         std::process::exit(0);
     });
     let status = sandbox.wait(1);

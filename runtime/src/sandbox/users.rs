@@ -51,8 +51,12 @@ pub fn own_maps() -> Option<(String, String)> {
     Some((same("uid_map")?, same("gid_map")?))
 }
 
-/// A user that the sentry can have for its own; none in a namespace with a few users.
+/// A user that the sentry can have for its own; none in a namespace with a few users, and none where a later verb, being
+/// an ordinary user again, could not kill it.
 pub fn spare_user() -> Option<u32> {
+    if super::rootless::entered() {
+        return None;
+    }
     spare(&own("uid_map"), &own("gid_map"), std::process::id())
 }
 

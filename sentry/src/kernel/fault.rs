@@ -16,6 +16,14 @@ pub async fn handle(current: &mut Current, signal: i32, code: i32, address: u64)
             return;
         }
     }
+    tracing::debug!(
+        tid = current.tid(),
+        ?signal,
+        code,
+        address = format_args!("{address:#x}"),
+        rip = format_args!("{:#x}", current.context.registers().rip),
+        "exception"
+    );
     current.fault = FaultInfo { trap: vector(signal), error: error_code(signal, code), address };
     send::force(&current.task, signal, SigInfo::fault(signal, code, address));
 }

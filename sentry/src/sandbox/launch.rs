@@ -7,15 +7,17 @@ use std::sync::atomic::Ordering;
 
 use moat_abi::capability::CapabilitySet;
 use moat_abi::errno::Errno;
+use moat_abi::fcntl::OpenFlags;
 use moat_abi::resource::Resource;
 use moat_abi::signal::{SIGCHLD, SigSet};
 use moat_abi::stat::FileType;
 use moat_platform::AddressSpace;
 
-use super::{StartError, lookup};
-use crate::control::config::ProcessConfig;
+use super::{Parts, StartError, lookup};
+use crate::control::config::{ProcessConfig, Stdio};
 use crate::executor::block_on;
 use crate::fs::inode::NodeKind;
+use crate::fs::tty::console::Console;
 use crate::fs::walk::{self, LastKind};
 use crate::fs::{FdTable, FsContext, Path, host, open};
 use crate::kernel::credentials::Credentials;
@@ -23,35 +25,47 @@ use crate::kernel::process_tree::Process;
 use crate::kernel::rlimits::{Limit, Limits};
 use crate::kernel::task::{NewTask, Shared};
 use crate::kernel::usage::Usage;
-use crate::kernel::{Current, Kernel, Task, ThreadGroup, exec};
+use crate::kernel::{Current, Task, ThreadGroup, exec};
 use crate::loader;
 use crate::mm::MemoryManager;
 
+/// A loaded process, and the terminal it was given if it asked for one.
+pub(super) type Loaded = (Current, Option<Console>);
+
 /// Loads the container's first process.
-pub(super) fn init(kernel: &Arc<Kernel>, config: &ProcessConfig, files: Vec<OwnedFd>) -> Result<Current, StartError> {
-    let space = kernel.platform().lead().ok_or_else(|| StartError::new(Errno::EBUSY, "the lead is taken"))?;
-    load(kernel, config, files, space, 1)
+pub(super) fn init(sandbox: &Parts, config: &ProcessConfig, files: Vec<OwnedFd>) -> Result<Loaded, StartError> {
+    let space = sandbox.kernel.platform().lead().ok_or_else(|| StartError::new(Errno::EBUSY, "the lead is taken"))?;
+    load(sandbox, config, files, space, 1)
 }
 
 /// Loads a further process, in a stub of its own.
-pub(super) fn process(kernel: &Arc<Kernel>, config: &ProcessConfig, files: Vec<OwnedFd>) -> Result<Current, StartError> {
+pub(super) fn process(sandbox: &Parts, config: &ProcessConfig, files: Vec<OwnedFd>) -> Result<Loaded, StartError> {
+    let kernel = &sandbox.kernel;
     let gone = || StartError::new(Errno::ESRCH, "cannot exec in a stopped container");
     let init = kernel.tree().process(1).map(|p| p.group.clone()).ok_or_else(gone)?;
     let space = block_on(poll_fn(|cx| init.stub().poll_fork(cx)))
         .map_err(|e| StartError::new(crate::mm::errno_of(e), "cannot make a host process"))?;
     let pid = kernel.tree().allocate(space.pid_hint()).ok_or_else(|| StartError::new(Errno::EAGAIN, "no free pid"))?;
-    load(kernel, config, files, space, pid)
+    load(sandbox, config, files, space, pid)
 }
 
 fn load(
-    kernel: &Arc<Kernel>,
+    sandbox: &Parts,
     config: &ProcessConfig,
-    files: Vec<OwnedFd>,
+    mut files: Vec<OwnedFd>,
     space: Arc<dyn AddressSpace>,
     pid: u32,
-) -> Result<Current, StartError> {
+) -> Result<Loaded, StartError> {
+    let kernel = &sandbox.kernel;
     let limits = limits(config)?;
-    let table = descriptors(config, files)?;
+    let terminal = match config.stdio {
+        Stdio::Terminal { .. } if files.is_empty() => {
+            return Err(StartError::new(Errno::EINVAL, "a terminal was asked for and none came along"));
+        }
+        Stdio::Terminal { columns, rows } => Some((files.remove(0), columns, rows)),
+        Stdio::Files => None,
+    };
+    let table = descriptors(files, if terminal.is_some() { 3 } else { 0 })?;
     let root = kernel.mounts().root();
     let fs = Arc::new(FsContext::new(root.clone(), root, config.umask.unwrap_or(0o022)));
     let memory = MemoryManager::new(space.clone());
@@ -95,13 +109,17 @@ fn load(
             has_execed: false,
         },
     );
+    let console = match terminal {
+        Some((host, columns, rows)) => Some(console(sandbox, &task, host, (columns, rows))?),
+        None => None,
+    };
     let mut current = Current::new(task, context);
     match block_on(exec::exec(&mut current, program)) {
         Ok(()) => {
             if let Some(filter) = kernel.filter() {
                 current.filters.add(filter.clone()).map_err(|e| StartError::new(e, "cannot set the seccomp filter"))?;
             }
-            Ok(current)
+            Ok((current, console))
         }
         Err(e) => {
             let removed = kernel.tree().remove(pid);
@@ -138,12 +156,31 @@ fn limits(config: &ProcessConfig) -> Result<Limits, StartError> {
     Ok(limits)
 }
 
-fn descriptors(config: &ProcessConfig, files: Vec<OwnedFd>) -> Result<FdTable, StartError> {
+/// Gives the process a terminal of its own, shown on the host's: its controlling one, and its standard streams.
+fn console(sandbox: &Parts, task: &Arc<Task>, host: OwnedFd, size: (u16, u16)) -> Result<Console, StartError> {
+    let refused = |e: Errno| StartError::new(e, "cannot make the process's terminal");
+    let own = task.credentials();
+    let console = sandbox.devpts.console(host, size.0, size.1, own.uid, own.gid).map_err(refused)?;
+    let name = format!("/dev/pts/{}", console.terminal().number());
+    let path = walk::resolve(task, &task.fs().root(), name.as_bytes(), true).ok();
+    let file = console.terminal().open_slave(task, path, OpenFlags::RDWR).map_err(refused)?;
+    for fd in 0..3 {
+        let replaced = task.files().replace(fd, file.clone(), false, u64::from(u32::MAX)).map_err(refused)?;
+        drop(replaced);
+    }
+    if task.group_ref().is_init() {
+        sandbox.kernel.terminals.set_console(console.terminal());
+    }
+    Ok(console)
+}
+
+/// A table with these descriptors, from number `first` on.
+fn descriptors(files: Vec<OwnedFd>, first: i32) -> Result<FdTable, StartError> {
     let refused = |e: Errno| StartError::new(e, "cannot take over the standard streams");
     let table = FdTable::default();
     let opened = host::host_files(files).map_err(refused)?;
     for file in opened {
-        table.insert(file, false, 0, u64::from(u32::MAX)).map_err(refused)?;
+        table.insert(file, false, first, u64::from(u32::MAX)).map_err(refused)?;
     }
     Ok(table)
 }

@@ -3,18 +3,23 @@
 mod launch;
 mod lookup;
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use moat_abi::errno::Errno;
 use moat_abi::signal::{SigInfo, Signal};
+use moat_gofer::client::Client;
 use moat_platform::Platform;
 
-use crate::control::config::{ContainerConfig, ProcessConfig};
+use crate::control::config::{ContainerConfig, MountSource, ProcessConfig};
 use crate::control::protocol::ProcessInfo;
 use crate::executor;
 use crate::executor::wait::wait_for;
-use crate::fs::MountNamespace;
+use crate::fs::devpts::DevPts;
+use crate::fs::gofer::GoferFs;
+use crate::fs::tty::console::Console;
+use crate::fs::{FileSystem, MountNamespace, setup};
 use crate::kernel::clock::Clocks;
 use crate::kernel::seccomp::Filter;
 use crate::kernel::signal::send::{self, Origin};
@@ -60,11 +65,20 @@ impl StartError {
     }
 }
 
+/// What processes from outside are put into.
+struct Parts {
+    kernel: Arc<Kernel>,
+    /// The container's terminals.
+    devpts: Arc<DevPts>,
+}
+
 /// See the module.
 pub struct Sandbox {
-    kernel: Arc<Kernel>,
+    parts: Parts,
     /// Init, until [`Self::start`] lets it run.
     init: Mutex<Option<Current>>,
+    /// The terminals that processes from outside were given.
+    consoles: Mutex<HashMap<u32, Console>>,
 }
 
 impl Sandbox {
@@ -74,12 +88,25 @@ impl Sandbox {
     /// See [`StartError`].
     pub fn create(start: Start) -> Result<Arc<Self>, StartError> {
         let Start { platform, config, gofer, stdio, trace } = start;
-        let _ = trace;
-        let _ = (platform, config, gofer, stdio);
-        Err(StartError::new(Errno::ENOSYS, "no filesystem yet"))
+        let client = Client::new(gofer).map_err(|e| StartError::new(e, "cannot reach the gofer"))?;
+        let mut devpts = None;
+        let tree = {
+            let mut attach = |root: u32, owned: bool| -> crate::Result<Arc<dyn FileSystem>> {
+                Ok(GoferFs::attach(&client, root, owned, source_name(&config, root))?)
+            };
+            let mut terminals = |options: &str| -> crate::Result<Arc<dyn FileSystem>> {
+                let new = DevPts::new(options)?;
+                Ok(devpts.get_or_insert(new).clone())
+            };
+            setup::build(&config, &mut setup::Sources { gofer: &mut attach, devpts: &mut terminals })
+                .map_err(|e| StartError::new(e.errno, e.to_string()))?
+        };
+        let sandbox = Self::in_tree(platform, &config, tree.mounts, devpts, stdio, trace)?;
+        tree.kernel.fill(&sandbox.parts.kernel);
+        Ok(sandbox)
     }
 
-    /// The same in a tree that is there already.
+    /// The same in a tree that is there already; `devpts` is what lies at its /dev/pts.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -87,17 +114,17 @@ impl Sandbox {
         platform: Arc<dyn Platform>,
         config: &ContainerConfig,
         mounts: Arc<MountNamespace>,
+        devpts: Option<Arc<DevPts>>,
         stdio: Vec<OwnedFd>,
         trace: Option<OwnedFd>,
     ) -> Result<Arc<Self>, StartError> {
+        let net = NetNamespace::of(config.network).map_err(|e| StartError::new(e, "cannot set the network up"))?;
         let filter = match &config.seccomp {
             Some(json) => Some(Filter::from_config(json).map_err(|e| StartError::new(Errno::EINVAL, e))?),
             None => None,
         };
         let limit = config.strace.as_ref().map_or(STRING_LIMIT, |s| s.string_limit);
         let kernel = Kernel::new(KernelConfig {
-            net: NetNamespace::of(config.network)
-                .map_err(|e| StartError::new(e, "--network=host is not supported yet: use --network=none"))?,
             platform,
             mounts,
             uts: Uts {
@@ -108,16 +135,27 @@ impl Sandbox {
             pids_limit: config.pids_limit.map_or(TASKS_MAX, |l| l.min(TASKS_MAX)),
             memory: config.memory_limit.unwrap_or(MEMORY),
             cpus: config.cpus.max(1),
+            net,
             tracer: trace.map(|to| Tracer::new(to, limit)),
             filter,
         });
-        let init = launch::init(&kernel, &config.process, stdio)?;
-        Ok(Arc::new(Self { kernel, init: Mutex::new(Rank::Control, Some(init)) }))
+        let devpts = match devpts {
+            Some(devpts) => devpts,
+            None => DevPts::new("").map_err(|e| StartError::new(e, "cannot make terminals"))?,
+        };
+        let parts = Parts { kernel, devpts };
+        let (init, console) = launch::init(&parts, &config.process, stdio)?;
+        let consoles = console.map(|c| (1, c)).into_iter().collect();
+        Ok(Arc::new(Self {
+            parts,
+            init: Mutex::new(Rank::Control, Some(init)),
+            consoles: Mutex::new(Rank::Control, consoles),
+        }))
     }
 
     /// The kernel.
     pub fn kernel(&self) -> &Arc<Kernel> {
-        &self.kernel
+        &self.parts.kernel
     }
 
     /// Lets init run.
@@ -135,8 +173,11 @@ impl Sandbox {
     /// # Errors
     /// See [`StartError`].
     pub fn exec(&self, process: ProcessConfig, files: Vec<OwnedFd>) -> Result<u32, StartError> {
-        let current = launch::process(&self.kernel, &process, files)?;
+        let (current, console) = launch::process(&self.parts, &process, files)?;
         let pid = current.pid();
+        if let Some(console) = console {
+            self.consoles.lock().insert(pid, console);
+        }
         clone::spawn(current).map_err(|e| StartError::new(e, "the host has no thread for the process"))?;
         Ok(pid)
     }
@@ -156,7 +197,7 @@ impl Sandbox {
             }
         }
         let targets: Vec<_> = {
-            let tree = self.kernel.tree();
+            let tree = self.parts.kernel.tree();
             tree.processes()
                 .filter(|(id, p)| (all || *id == pid) && p.zombie.is_none())
                 .map(|(_, p)| p.group.clone())
@@ -173,27 +214,29 @@ impl Sandbox {
 
     /// Blocks until init or an exec'ed process has ended; its wait status.
     pub fn wait(&self, pid: u32) -> u32 {
-        let kernel = &self.kernel;
-        executor::block_on(wait_for(None, |waiter| {
+        let kernel = &self.parts.kernel;
+        let status = executor::block_on(wait_for(None, |waiter| {
             waiter.listen(&kernel.ended_changed);
             kernel.ended(pid)
-        }))
-        .unwrap_or(0)
+        }));
+        let console = self.consoles.lock().remove(&pid);
+        drop(console);
+        status.unwrap_or(0)
     }
 
     /// Stops every task.
     pub fn pause(&self) {
-        self.kernel.set_paused(true);
+        self.parts.kernel.set_paused(true);
     }
 
     /// Lets every task go on.
     pub fn resume(&self) {
-        self.kernel.set_paused(false);
+        self.parts.kernel.set_paused(false);
     }
 
     /// The processes of the guest.
     pub fn processes(&self) -> Vec<ProcessInfo> {
-        let tree = self.kernel.tree();
+        let tree = self.parts.kernel.tree();
         tree.processes()
             .map(|(pid, process)| {
                 let task = process.tasks.get(&pid).or_else(|| process.tasks.values().next());
@@ -218,6 +261,20 @@ impl Sandbox {
 
     /// Tells the terminal of a process its new size.
     pub fn resize(&self, pid: u32, columns: u16, rows: u16) {
-        let _ = (pid, columns, rows);
+        if let Some(console) = self.consoles.lock().get(&pid) {
+            console.resize(columns, rows);
+        }
     }
+}
+
+/// What /proc/mounts names as the source of a tree of the gofer's.
+fn source_name(config: &ContainerConfig, root: u32) -> &str {
+    config
+        .mounts
+        .iter()
+        .find_map(|m| match &m.source {
+            MountSource::Gofer { attach, name, .. } if *attach == root => Some(name.as_str()),
+            _ => None,
+        })
+        .unwrap_or("none")
 }

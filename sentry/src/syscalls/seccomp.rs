@@ -21,7 +21,13 @@ pub fn seccomp(current: &mut Current, operation: u32, flags: u32, argument: User
         SECCOMP_GET_ACTION_AVAIL if flags == 0 => {
             let action: u32 = current.memory().read(argument.0)?;
             match action {
-                SECCOMP_RET_KILL_PROCESS | SECCOMP_RET_KILL_THREAD | SECCOMP_RET_TRAP | SECCOMP_RET_ERRNO | SECCOMP_RET_TRACE | SECCOMP_RET_LOG | SECCOMP_RET_ALLOW => Ok(0),
+                SECCOMP_RET_KILL_PROCESS
+                | SECCOMP_RET_KILL_THREAD
+                | SECCOMP_RET_TRAP
+                | SECCOMP_RET_ERRNO
+                | SECCOMP_RET_TRACE
+                | SECCOMP_RET_LOG
+                | SECCOMP_RET_ALLOW => Ok(0),
                 _ => Err(Errno::EOPNOTSUPP),
             }
         }
@@ -39,7 +45,13 @@ pub(super) fn set_mode(current: &mut Current, mode: u64, argument: u64) -> Resul
 }
 
 fn set_filter(current: &mut Current, flags: u32, address: u64) -> Result<u64> {
-    if flags & !(SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_TSYNC_ESRCH) != 0 {
+    if flags
+        & !(SECCOMP_FILTER_FLAG_TSYNC
+            | SECCOMP_FILTER_FLAG_LOG
+            | SECCOMP_FILTER_FLAG_SPEC_ALLOW
+            | SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
+        != 0
+    {
         return Err(Errno::EINVAL);
     }
     let memory = current.memory();

@@ -226,7 +226,11 @@ impl Structure for SigAltStack {
         to.str("{ss_sp=");
         to.address(self.sp);
         to.str(", ss_flags=");
-        to.flags(u64::from(self.flags), &[(1, "SS_ONSTACK"), (u64::from(SS_DISABLE), "SS_DISABLE"), (1 << 31, "SS_AUTODISARM")], "SS_???");
+        to.flags(
+            u64::from(self.flags),
+            &[(1, "SS_ONSTACK"), (u64::from(SS_DISABLE), "SS_DISABLE"), (1 << 31, "SS_AUTODISARM")],
+            "SS_???",
+        );
         to.put(format_args!(", ss_size={}}}", self.size));
     }
 }
@@ -399,7 +403,8 @@ impl Structure for EpollEvent {
     fn show(&self, to: &mut Show<'_>) {
         let (events, data) = (self.events, self.data);
         to.str("{events=");
-        let high = [(1 << 28, "EPOLLEXCLUSIVE"), (1 << 29, "EPOLLWAKEUP"), (1 << 30, "EPOLLONESHOT"), (1 << 31, "EPOLLET")];
+        let high =
+            [(1 << 28, "EPOLLEXCLUSIVE"), (1 << 29, "EPOLLWAKEUP"), (1 << 30, "EPOLLONESHOT"), (1 << 31, "EPOLLET")];
         let low = events & 0x0fff_ffff;
         if low != 0 || events == 0 {
             show_events(low, "EPOLL", to);

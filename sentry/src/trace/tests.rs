@@ -80,7 +80,10 @@ fn opening_a_file() {
         m.trace("openat", &[CWD, path, 0o4000 | 0o200000 | 0o2000000, 0], Ok(3)),
         r#"openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_DIRECTORY) = 3"#
     );
-    assert_eq!(m.trace("access", &[path, 4], ENOENT), r#"access("/etc/passwd", R_OK) = -1 ENOENT (No such file or directory)"#);
+    assert_eq!(
+        m.trace("access", &[path, 4], ENOENT),
+        r#"access("/etc/passwd", R_OK) = -1 ENOENT (No such file or directory)"#
+    );
     assert_eq!(m.trace("umask", &[0o77], Ok(0o22)), "umask(077) = 022");
     assert_eq!(m.trace("lseek", &[3, 0, 1], Err(Errno::ESPIPE)), "lseek(3, 0, SEEK_CUR) = -1 ESPIPE (Illegal seek)");
 }
@@ -182,10 +185,7 @@ fn processes() {
         "prlimit64(0, RLIMIT_STACK, NULL, {rlim_cur=8192*1024, rlim_max=RLIM64_INFINITY}) = 0"
     );
     assert_eq!(m.trace("setresuid", &[u64::MAX, 5, u64::MAX], Ok(0)), "setresuid(-1, 5, -1) = 0");
-    assert_eq!(
-        m.trace("futex", &[0x5000, 0x81, 1, 0, 0, 0], Ok(0)),
-        "futex(0x5000, FUTEX_WAKE_PRIVATE, 1) = 0"
-    );
+    assert_eq!(m.trace("futex", &[0x5000, 0x81, 1, 0, 0, 0], Ok(0)), "futex(0x5000, FUTEX_WAKE_PRIVATE, 1) = 0");
     let time = m.words(&[1, 500]);
     assert_eq!(
         m.trace("futex", &[0x5000, 0x189, 0, time, 0, u64::from(u32::MAX)], Err(Errno::ETIMEDOUT)),

@@ -288,15 +288,26 @@ mod tests {
     #[test]
     fn the_strictest_answer_counts() {
         let data = CallData::default();
-        let order =
-            [SECCOMP_RET_ALLOW, SECCOMP_RET_LOG, SECCOMP_RET_TRACE, SECCOMP_RET_ERRNO | 7, SECCOMP_RET_TRAP, SECCOMP_RET_KILL_THREAD, SECCOMP_RET_KILL_PROCESS].map(constant);
+        let order = [
+            SECCOMP_RET_ALLOW,
+            SECCOMP_RET_LOG,
+            SECCOMP_RET_TRACE,
+            SECCOMP_RET_ERRNO | 7,
+            SECCOMP_RET_TRAP,
+            SECCOMP_RET_KILL_THREAD,
+            SECCOMP_RET_KILL_PROCESS,
+        ]
+        .map(constant);
         let strictest = |range: &[Arc<Filter>]| evaluate(range, &data).0;
         assert_eq!(strictest(&order), SECCOMP_RET_KILL_PROCESS);
         assert_eq!(strictest(&order[..6]), SECCOMP_RET_KILL_THREAD);
         assert_eq!(strictest(&order[..4]), SECCOMP_RET_ERRNO | 7);
         assert_eq!(strictest(&order[..1]), SECCOMP_RET_ALLOW);
         // Of equals, the newest.
-        assert_eq!(strictest(&[constant(SECCOMP_RET_ERRNO | 1), constant(SECCOMP_RET_ERRNO | 2)]), SECCOMP_RET_ERRNO | 2);
+        assert_eq!(
+            strictest(&[constant(SECCOMP_RET_ERRNO | 1), constant(SECCOMP_RET_ERRNO | 2)]),
+            SECCOMP_RET_ERRNO | 2
+        );
     }
 
     #[test]

@@ -102,7 +102,9 @@ impl Profile {
                 .find(|rule| rule.conditions.is_empty())
                 .or_else(|| rules.iter().find(|rule| rule.conditions.iter().all(|c| c.holds(&data.arguments))))
                 .map_or(self.default, |rule| rule.answer),
-            None if data.number > self.newest && refuses(self.default) => SECCOMP_RET_ERRNO | Errno::ENOSYS.raw() as u32,
+            None if data.number > self.newest && refuses(self.default) => {
+                SECCOMP_RET_ERRNO | Errno::ENOSYS.raw() as u32
+            }
             None => self.default,
         }
     }
@@ -126,7 +128,9 @@ fn action(field: &str, name: &str, errno: Option<u32>) -> Result<u32, String> {
         "SCMP_ACT_LOG" => SECCOMP_RET_LOG,
         "SCMP_ACT_ALLOW" => SECCOMP_RET_ALLOW,
         "SCMP_ACT_NOTIFY" => {
-            return Err(format!("{field}: SCMP_ACT_NOTIFY is not supported: no agent can take calls over from a sandbox"));
+            return Err(format!(
+                "{field}: SCMP_ACT_NOTIFY is not supported: no agent can take calls over from a sandbox"
+            ));
         }
         _ => return Err(format!("{field}: {name:?} is no seccomp action")),
     };
@@ -291,7 +295,8 @@ mod tests {
     #[test]
     fn what_cannot_be_honoured_is_refused_by_name() {
         let error = |json: &str| parse(json).err().unwrap_or_default();
-        let notify = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mount"],"action":"SCMP_ACT_NOTIFY"}]}"#;
+        let notify =
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mount"],"action":"SCMP_ACT_NOTIFY"}]}"#;
         assert!(error(notify).starts_with("linux.seccomp.syscalls[0].action: SCMP_ACT_NOTIFY is not supported"));
         assert!(error(r#"{"defaultAction":"SCMP_ACT_WHAT"}"#).contains("defaultAction"));
         assert!(error(r#"{"syscalls":[]}"#).contains("defaultAction"));

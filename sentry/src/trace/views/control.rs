@@ -117,8 +117,8 @@ fn show_termios(termios: &Termios, to: &mut Show<'_>) {
     }
     to.str(", c_cflag=");
     const SPEEDS: &[&str] = &[
-        "B0", "B50", "B75", "B110", "B134", "B150", "B200", "B300", "B600", "B1200", "B1800", "B2400", "B4800", "B9600",
-        "B19200", "B38400",
+        "B0", "B50", "B75", "B110", "B134", "B150", "B200", "B300", "B600", "B1200", "B1800", "B2400", "B4800",
+        "B9600", "B19200", "B38400",
     ];
     to.str(SPEEDS.get((termios.c_cflag & 0x100f) as usize).copied().unwrap_or("BOTHER"));
     to.str(["|CS5", "|CS6", "|CS7", "|CS8"][(termios.c_cflag >> 4 & 3) as usize]);
@@ -266,7 +266,9 @@ impl<const INDEX: usize> View for PrctlArgument<INDEX> {
                 | s::PR_SET_CHILD_SUBREAPER,
                 2..,
             ) => {}
-            (s::PR_SET_DUMPABLE, 1) => to.choice(raw, &[(0, "SUID_DUMP_DISABLE"), (1, "SUID_DUMP_USER")], "SUID_DUMP_???"),
+            (s::PR_SET_DUMPABLE, 1) => {
+                to.choice(raw, &[(0, "SUID_DUMP_DISABLE"), (1, "SUID_DUMP_USER")], "SUID_DUMP_???")
+            }
             (s::PR_GET_NO_NEW_PRIVS | s::PR_SET_NO_NEW_PRIVS, _) => to.put(format_args!("{raw}")),
             (s::PR_SET_TIMERSLACK | s::PR_SET_KEEPCAPS | s::PR_SET_CHILD_SUBREAPER, 1) => to.put(format_args!("{raw}")),
             _ => to.hex(raw),

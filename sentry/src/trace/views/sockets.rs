@@ -115,7 +115,10 @@ fn show_address(address: u64, len: u64, to: &mut Show<'_>) {
                 Ipv6Addr::from(raw)
             ));
             if let Some(scope) = bytes.get(24..28) {
-                to.put(format_args!(", sin6_scope_id={}", u32::from_le_bytes([scope[0], scope[1], scope[2], scope[3]])));
+                to.put(format_args!(
+                    ", sin6_scope_id={}",
+                    u32::from_le_bytes([scope[0], scope[1], scope[2], scope[3]])
+                ));
             }
         }
         16 if bytes.len() >= 12 => {
