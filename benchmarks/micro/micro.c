@@ -568,7 +568,7 @@ static void measure(const struct row *row, double budget, int batches)
 		}
 		took = now() - start;
 		if (took * 2 > budget / batches) {
-			if (took > budget || ++longs == 2)
+			if ((n == 1 && took > budget) || ++longs == 2)
 				break;
 		} else if (n < 1L << 30) {
 			longs = 0;
@@ -584,7 +584,7 @@ static void measure(const struct row *row, double budget, int batches)
 			goto clear;
 		}
 		samples[count++] = (now() - start) / n;
-	} while (count < batches && now() - began < budget * 1.5);
+	} while (count < batches && now() - began < budget * (count < 5 ? 5 : 1.5));
 	qsort(samples, count, sizeof samples[0], by_value);
 	printf("{\"row\":\"%s\",\"min\":%.1f,\"median\":%.1f,\"batches\":%d,\"operations\":%ld}\n", row->name,
 	       samples[0], samples[count / 2], count, n);

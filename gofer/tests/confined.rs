@@ -20,14 +20,28 @@ use moat_gofer::{CONNECTIONS, Client, Root};
 /// Tells the program that it is the gofer: the numbers of its root and of its connections.
 const ROLE: &str = "MOAT_TEST_GOFER";
 
+/// Killed at its end, however the test ends.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 struct Gofer {
-    process: Child,
+    process: Process,
     client: Arc<Client>,
     tree: tempfile::TempDir,
 }
 
 impl Gofer {
     fn start() -> Self {
+        Self::start_with(Duration::from_secs(30))
+    }
+
+    fn start_with(patience: Duration) -> Self {
         let tree = tempfile::tempdir().unwrap();
         let root = path_fd(tree.path());
         let (ours, theirs): (Vec<_>, Vec<_>) = (0..CONNECTIONS).map(|_| pair()).unzip();
@@ -38,7 +52,7 @@ impl Gofer {
         }
         let process = Command::new(std::env::current_exe().unwrap()).env(ROLE, numbers.join(",")).spawn().unwrap();
         drop((root, theirs));
-        Self { process, client: Client::new(ours).unwrap(), tree }
+        Self { process: Process(process), client: Client::with_patience(ours, patience).unwrap(), tree }
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -46,7 +60,7 @@ impl Gofer {
     }
 
     fn status(&self, field: &str) -> String {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).unwrap();
         let line = status.lines().find(|l| l.starts_with(field)).unwrap();
         line.split_whitespace().nth(1).unwrap().to_owned()
     }
@@ -133,7 +147,7 @@ fn it_has_no_more_than_it_needs() {
     let effective = u64::from_str_radix(&gofer.status("CapEff:"), 16).unwrap();
     let permitted = u64::from_str_radix(&gofer.status("CapPrm:"), 16).unwrap();
     assert_eq!((effective & !allowed, permitted & !allowed), (0, 0));
-    for task in fs::read_dir(format!("/proc/{}/task", gofer.process.id())).unwrap() {
+    for task in fs::read_dir(format!("/proc/{}/task", gofer.process.0.id())).unwrap() {
         let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
         assert!(status.contains("Seccomp:\t2"));
     }
@@ -142,8 +156,8 @@ fn it_has_no_more_than_it_needs() {
 fn a_killed_gofer_gives_eio() {
     let mut gofer = Gofer::start();
     let root = gofer.client.attach(0).unwrap();
-    gofer.process.kill().unwrap();
-    gofer.process.wait().unwrap();
+    gofer.process.0.kill().unwrap();
+    gofer.process.0.wait().unwrap();
     assert_eq!(gofer.client.attributes(&root.handle).unwrap_err(), Errno::EIO);
     assert_eq!(gofer.client.look_up(&root.handle, b"x").unwrap_err(), Errno::EIO);
     assert!(gofer.client.is_dead());
@@ -166,11 +180,31 @@ fn a_gofer_that_is_killed_while_asked_gives_eio_to_all() {
             })
             .collect();
         std::thread::sleep(Duration::from_millis(50));
-        gofer.process.kill().unwrap();
+        gofer.process.0.kill().unwrap();
         for asker in askers {
             assert_eq!(asker.join().unwrap(), Errno::EIO);
         }
     });
+}
+
+fn a_gofer_that_hangs_gives_eio() {
+    let mut gofer = Gofer::start_with(Duration::from_millis(500));
+    let root = gofer.client.attach(0).unwrap();
+    let pid = rustix::process::Pid::from_child(&gofer.process.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let end = Instant::now() + Duration::from_secs(5);
+    while gofer.status("State:") != "T" && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let start = Instant::now();
+    assert_eq!(gofer.client.attributes(&root.handle).unwrap_err(), Errno::EIO);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    // The next one does not wait.
+    let start = Instant::now();
+    assert_eq!(gofer.client.attributes(&root.handle).unwrap_err(), Errno::EIO);
+    assert!(start.elapsed() < Duration::from_millis(400));
+    gofer.process.0.kill().unwrap();
+    gofer.process.0.wait().unwrap();
 }
 
 fn it_ends_when_the_sentry_does() {
@@ -181,7 +215,7 @@ fn it_ends_when_the_sentry_does() {
     drop(client);
     let end = Instant::now() + Duration::from_secs(5);
     while Instant::now() < end {
-        if let Some(status) = process.try_wait().unwrap() {
+        if let Some(status) = process.0.try_wait().unwrap() {
             assert!(status.success(), "{status}");
             drop(tree);
             return;
@@ -214,11 +248,12 @@ fn main() {
     if let Ok(numbers) = std::env::var(ROLE) {
         return serve(&numbers);
     }
-    let tests: [(&str, fn()); 6] = [
+    let tests: [(&str, fn()); 7] = [
         ("all_requests_pass_the_filter", all_requests_pass_the_filter),
         ("it_has_no_more_than_it_needs", it_has_no_more_than_it_needs),
         ("a_killed_gofer_gives_eio", a_killed_gofer_gives_eio),
         ("a_gofer_that_is_killed_while_asked_gives_eio_to_all", a_gofer_that_is_killed_while_asked_gives_eio_to_all),
+        ("a_gofer_that_hangs_gives_eio", a_gofer_that_hangs_gives_eio),
         ("it_ends_when_the_sentry_does", it_ends_when_the_sentry_does),
         ("a_round_trip_is_quick", a_round_trip_is_quick),
     ];

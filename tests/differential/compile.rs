@@ -8,7 +8,17 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 /// Part of the key of the cache: what is compiled with other flags is another program.
-const FLAGS: &[&str] = &["-O2", "-pthread", "-Wall", "-Wno-nonnull", "-Wno-unused-result"];
+const FLAGS: &[&str] = &[
+    "-O2",
+    "-pthread",
+    "-Wall",
+    "-Wno-nonnull",
+    "-Wno-unused-result",
+    "-Wno-array-bounds",
+    "-Wno-stringop-overflow",
+    "-Wno-stringop-overread",
+    "-Wno-infinite-recursion",
+];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("differential/programs")

@@ -20,7 +20,11 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// What somebody who holds the output open after the program's end gets.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How a program ended. A shell's 128+n and a signal are the same to it, for `moat do` can only do the former.
+/// A program is no sandbox's first process, which signals can't kill: in both worlds a shell starts it, and a signal
+/// becomes the shell's 128+n.
+const SHELL: [&str; 3] = ["/bin/sh", "-c", "\"$0\"; exit $?"];
+
+/// How a program ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ending {
     Status(i32),
@@ -46,7 +50,11 @@ pub struct Run {
 
 /// Runs it on Linux.
 pub fn natively(program: &Path) -> Result<Run> {
-    in_fresh_directory(program, |_, copy| Command::new(copy))
+    in_fresh_directory(program, |_, copy| {
+        let mut command = Command::new(SHELL[0]);
+        command.args(&SHELL[1..]).arg(copy);
+        command
+    })
 }
 
 /// Runs it in a sandbox, in which only the directory is writable.
@@ -55,7 +63,8 @@ pub fn in_moat(moat: &Path, platform: &str, program: &Path) -> Result<Run> {
         let directory = directory.to_string_lossy();
         let mut command = Command::new(moat);
         command.args(["do", "--no-tty", "--rw", "--platform", platform]);
-        command.args(["--volume", &format!("{directory}:{directory}"), "--cwd", &directory, "--"]).arg(copy);
+        command.args(["--volume", &format!("{directory}:{directory}"), "--cwd", &directory, "--"]);
+        command.args(SHELL).arg(copy);
         command
     })
 }

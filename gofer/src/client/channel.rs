@@ -31,15 +31,15 @@ pub(super) struct Channel {
 const ERRNO_MAX: u32 = 133;
 
 impl Channel {
-    pub(super) fn new(socket: OwnedFd) -> Result<Self, rustix::io::Errno> {
-        set_socket_timeout(&socket, Timeout::Send, Some(super::PATIENCE))?;
-        set_socket_timeout(&socket, Timeout::Recv, Some(super::PATIENCE))?;
+    pub(super) fn new(socket: OwnedFd, patience: Duration) -> Result<Self, rustix::io::Errno> {
+        set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
+        set_socket_timeout(&socket, Timeout::Recv, Some(patience))?;
         Ok(Self {
             socket: Arc::new(socket),
             request: Vec::with_capacity(512),
             reply: vec![0; MESSAGE_MAX],
             sequence: 0,
-            patience: super::PATIENCE,
+            patience,
         })
     }
 

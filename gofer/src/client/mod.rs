@@ -37,6 +37,7 @@ pub struct Client {
     unused: Mutex<Vec<u64>>,
     /// Whether whoever gives a connection back is to tell the gofer of them.
     pressing: AtomicBool,
+    patience: Duration,
     handles: u64,
     roots: u32,
 }
@@ -81,14 +82,22 @@ impl Client {
     /// # Errors
     /// `EIO` if the gofer is not there; `EPROTO` if it is of another version; `EINVAL` without connections.
     pub fn new(connections: Vec<OwnedFd>) -> Result<Arc<Self>, Errno> {
+        Self::with_patience(connections, PATIENCE)
+    }
+
+    /// The same, waiting no longer than this for an answer (but for a sync's).
+    ///
+    /// # Errors
+    /// As of [`Client::new`].
+    pub fn with_patience(connections: Vec<OwnedFd>, patience: Duration) -> Result<Arc<Self>, Errno> {
         let mut channels = Vec::with_capacity(connections.len());
         let mut said = None;
         for connection in connections {
-            let mut channel = Channel::new(connection).map_err(|_| Errno::EIO)?;
+            let mut channel = Channel::new(connection, patience).map_err(|_| Errno::EIO)?;
             let write = |writer: &mut Writer<'_>| {
                 writer.put(&protocol::Hello { magic: protocol::MAGIC, version: protocol::VERSION });
             };
-            let answer = channel.transact(Opcode::Hello, PATIENCE, write).map_err(|Broken| Errno::EIO)?;
+            let answer = channel.transact(Opcode::Hello, patience, write).map_err(|Broken| Errno::EIO)?;
             let (mut body, _) = answer?;
             let hello: protocol::HelloReply = body.take().map_err(|Malformed| Errno::EIO)?;
             if hello.version != protocol::VERSION {
@@ -105,6 +114,7 @@ impl Client {
             dead: AtomicBool::new(false),
             unused: Mutex::new(Vec::new()),
             pressing: AtomicBool::new(false),
+            patience,
             handles: said.handles,
             roots: said.roots,
         }))
@@ -154,7 +164,7 @@ impl Client {
         read: impl FnOnce(&mut Reader<'_>, Option<OwnedFd>) -> Result<T, Malformed>,
     ) -> Result<T, Errno> {
         let mut channel = self.take_channel()?;
-        let patience = if opcode == Opcode::Sync { SYNC_PATIENCE } else { PATIENCE };
+        let patience = if opcode == Opcode::Sync { SYNC_PATIENCE } else { self.patience };
         let result = match channel.transact(opcode, patience, write) {
             Ok(Ok((mut body, descriptor))) => {
                 match read(&mut body, descriptor).and_then(|value| body.finish().map(|()| value)) {

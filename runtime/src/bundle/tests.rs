@@ -78,7 +78,8 @@ fn unknown_settings_are_named() {
 
 #[test]
 fn unsupported_settings_are_named() {
-    let cases: &[(&str, fn(&mut serde_json::Value))] = &[
+    type Edit = fn(&mut serde_json::Value);
+    let cases: &[(&str, Edit)] = &[
         ("process.args", |c| c["process"]["args"] = serde_json::json!([])),
         ("process.cwd", |c| c["process"]["cwd"] = "relative".into()),
         ("process.oomScoreAdj", |c| c["process"]["oomScoreAdj"] = 2000.into()),

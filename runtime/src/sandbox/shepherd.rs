@@ -82,11 +82,8 @@ pub fn main() -> u8 {
     let _ = nix::unistd::setsid();
     // None may be lost, and none may end it before the guest's process.
     let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None);
-    match herd() {
-        Ok(status) => status,
-        // Whoever is there to hear it has been told.
-        Err(_) => 255,
-    }
+    // Whoever is there to hear what went wrong has been told.
+    herd().unwrap_or(255)
 }
 
 fn herd() -> Result<u8> {

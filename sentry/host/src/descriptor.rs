@@ -108,7 +108,11 @@ impl Descriptor {
             rdev: s.st_rdev,
             size: u64::try_from(s.st_size).unwrap_or(0),
             blocks: u64::try_from(s.st_blocks).unwrap_or(0),
-            times: [time(s.st_atime, s.st_atime_nsec), time(s.st_mtime, s.st_mtime_nsec), time(s.st_ctime, s.st_ctime_nsec)],
+            times: [
+                time(s.st_atime, s.st_atime_nsec),
+                time(s.st_mtime, s.st_mtime_nsec),
+                time(s.st_ctime, s.st_ctime_nsec),
+            ],
         })
     }
 
@@ -117,7 +121,8 @@ impl Descriptor {
         if self.kind == Kind::File {
             return PollEvents::IN | PollEvents::OUT | PollEvents::RDNORM | PollEvents::WRNORM;
         }
-        let wanted = PollFlags::POLLIN | PollFlags::POLLPRI | PollFlags::POLLOUT | PollFlags::from_bits_retain(libc::POLLRDHUP);
+        let wanted =
+            PollFlags::POLLIN | PollFlags::POLLPRI | PollFlags::POLLOUT | PollFlags::from_bits_retain(libc::POLLRDHUP);
         let mut fds = [PollFd::new(self.file.as_fd(), wanted)];
         match poll(&mut fds, PollTimeout::ZERO) {
             Ok(_) => {

@@ -41,7 +41,8 @@ impl Reactor {
                 next: AtomicU64::new(1),
             });
             let runner = reactor.clone();
-            let spawned = std::thread::Builder::new().name("reactor".into()).stack_size(256 << 10).spawn(move || runner.run());
+            let spawned =
+                std::thread::Builder::new().name("reactor".into()).stack_size(256 << 10).spawn(move || runner.run());
             if let Err(e) = spawned {
                 crate::fatal(&format!("cannot start the reactor: {e}"));
             }

@@ -176,6 +176,11 @@ impl Epoll {
         let mut waiter = Waiter::new(item.clone());
         let found = item.poll(file, Some(&mut waiter));
         *item.registrations.lock() = waiter.into_registrations();
+        if item.removed.load(Ordering::Acquire) {
+            // Taken out meanwhile, when there was nothing yet to let go of.
+            let registrations = std::mem::take(&mut *item.registrations.lock());
+            drop(registrations);
+        }
         self.report_if_ready(&item, found);
         Ok(())
     }
@@ -214,6 +219,14 @@ impl Epoll {
         self.ready.lock().retain(|i| !Arc::ptr_eq(i, item));
         let registrations = std::mem::take(&mut *item.registrations.lock());
         drop(registrations);
+        if let Some(file) = item.file.upgrade()
+            && let Some(inner) = file.downcast::<Epoll>()
+        {
+            let mut outer = inner.outer.lock();
+            if let Some(at) = outer.iter().position(|epoll| epoll.ptr_eq(&self.myself)) {
+                outer.swap_remove(at);
+            }
+        }
     }
 
     fn report_if_ready(&self, item: &Arc<Item>, found: PollEvents) {
@@ -514,6 +527,8 @@ mod tests {
         assert_eq!(seen(&all[0].0), [1]);
         read(&reader, 1);
         assert!(seen(&all[0].0).is_empty());
+        all[3].0.remove(4, &all[4].1).unwrap();
+        add(&all[4].0, 5, &all[5].1, IN).unwrap();
     }
 
     #[test]

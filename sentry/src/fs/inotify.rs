@@ -247,7 +247,10 @@ impl FileOperations for Inotify {
         let watches: Vec<Arc<Watch>> = self.state.lock().watches.values().cloned().collect();
         let line = |watch: Arc<Watch>| {
             let mask = watch.mask.lock().bits();
-            format!("inotify wd:{:x} ino:{:x} sdev:{:x} mask:{mask:x} ignored_mask:0\n", watch.wd, watch.key.1, watch.key.0)
+            format!(
+                "inotify wd:{:x} ino:{:x} sdev:{:x} mask:{mask:x} ignored_mask:0\n",
+                watch.wd, watch.key.1, watch.key.0
+            )
         };
         watches.into_iter().map(line).collect()
     }

@@ -6,9 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use moat_abi::errno::Errno;
-use moat_abi::fcntl::{
-    F_GETLK, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_RDLCK, F_SETLKW, F_UNLCK, F_WRLCK, Flock,
-};
+use moat_abi::fcntl::{F_GETLK, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_RDLCK, F_SETLKW, F_UNLCK, F_WRLCK, Flock};
 use moat_abi::stat::{major, minor};
 
 use super::OpenFile;
@@ -184,7 +182,8 @@ pub fn release_posix(file: &Arc<OpenFile>, pid: u32) {
 /// Releases the locks of a description that ends.
 pub fn release_description(id: u64) {
     let holds = |locks: &FileLocks| {
-        locks.ranges.iter().any(|l| l.owner == Owner::Description(id)) || locks.whole.iter().any(|w| w.description == id)
+        locks.ranges.iter().any(|l| l.owner == Owner::Description(id))
+            || locks.whole.iter().any(|w| w.description == id)
     };
     let keys: Vec<Key> = {
         let table = TABLE.lock();
@@ -364,7 +363,12 @@ fn line(number: usize, kind: &str, exclusive: bool, pid: i64, key: Key, range: R
     let access = if exclusive { "WRITE" } else { "READ " };
     let end = if range.end == u64::MAX { "EOF".to_owned() } else { (range.end - 1).to_string() };
     let (device, inode) = key;
-    format!("{number}: {kind:<6} ADVISORY  {access} {pid} {:02x}:{:02x}:{inode} {} {end}\n", major(device), minor(device), range.start)
+    format!(
+        "{number}: {kind:<6} ADVISORY  {access} {pid} {:02x}:{:02x}:{inode} {} {end}\n",
+        major(device),
+        minor(device),
+        range.start
+    )
 }
 
 /// The lines of those locks that `wanted` says, numbered from 1.

@@ -128,6 +128,23 @@ impl MountNamespace {
         Ok(())
     }
 
+    /// Moves a mount, with all that is mounted on it, to `to` (MS_MOVE). `EINVAL` for the root, `ELOOP` into itself.
+    pub fn relocate(&self, mount: &Arc<Mount>, to: Path) -> Result<()> {
+        let mut at = Some(to.clone());
+        while let Some(place) = at {
+            if Arc::ptr_eq(&place.mount, mount) {
+                return Err(Errno::ELOOP);
+            }
+            at = place.mount.place();
+        }
+        let _mounts = self.mounts.lock();
+        let old = mount.place().ok_or(Errno::EINVAL)?;
+        to.dentry.mounts.fetch_add(1, Ordering::AcqRel);
+        mount.state.lock_nested().place = Some(to);
+        old.dentry.mounts.fetch_sub(1, Ordering::AcqRel);
+        Ok(())
+    }
+
     /// What is seen at `path`: itself, or the root of the last mount on it, and so on.
     pub fn topmost(&self, mut path: Path) -> Path {
         while path.dentry.mounts.load(Ordering::Acquire) > 0 {

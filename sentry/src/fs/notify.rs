@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use moat_abi::fcntl::OpenFlags;
 use moat_abi::inotify::InotifyMask;
 use moat_abi::stat::FileType;
 
@@ -86,7 +87,7 @@ fn report(dentry: &Arc<Dentry>, what: InotifyMask) {
 }
 
 fn report_file(file: &OpenFile, what: InotifyMask) {
-    if is_idle() {
+    if is_idle() || file.flags().contains(OpenFlags::PATH) {
         return;
     }
     if let Some(path) = file.path() {
@@ -157,7 +158,14 @@ pub fn deleted(directory: &Arc<Dentry>, child: &Arc<Dentry>, is_directory: bool)
 }
 
 /// `child` was renamed.
-pub fn moved(from: &Arc<Dentry>, name: &[u8], to: &Arc<Dentry>, to_name: &[u8], child: &Arc<Dentry>, is_directory: bool) {
+pub fn moved(
+    from: &Arc<Dentry>,
+    name: &[u8],
+    to: &Arc<Dentry>,
+    to_name: &[u8],
+    child: &Arc<Dentry>,
+    is_directory: bool,
+) {
     static COOKIE: AtomicU32 = AtomicU32::new(0);
     if is_idle() {
         return;

@@ -6,6 +6,7 @@ use moat_abi::errno::Errno;
 use moat_abi::mount::MountFlags;
 use moat_abi::stat::{FileType, makedev};
 
+use super::devpts::DevPts;
 use super::inode::{FileSystem, NewNode, NodeKind};
 use super::kernfs::KernelSlot;
 use super::tmpfs::{TmpFs, TmpfsOptions};
@@ -16,22 +17,9 @@ use crate::control::config::{ContainerConfig, DeviceConfig, MountConfig, MountSo
 /// How many symbolic links the way to a mount point may go through.
 const LINKS_MAX: u32 = 40;
 
-/// The memory that a guest is told of if its container has no limit, in bytes.
-const DEFAULT_MEMORY: u64 = 2 << 30;
-
-/// Gives the filesystem of the gofer's root `attach`; `owned`: whether the container alone changes it.
-pub type Attach<'a> = dyn FnMut(u32, bool) -> Result<Arc<dyn FileSystem>> + 'a;
-
-/// Gives the filesystem of /dev/pts with these options.
-pub type Devpts<'a> = dyn FnMut(&str) -> Result<Arc<dyn FileSystem>> + 'a;
-
-/// Where the filesystems come from that are not of this module's making.
-pub struct Sources<'a> {
-    /// See [`Attach`].
-    pub gofer: &'a mut Attach<'a>,
-    /// See [`Devpts`].
-    pub devpts: &'a mut Devpts<'a>,
-}
+/// Gives the filesystem of one of the gofer's roots: which, whether the container alone changes it, and its name in
+/// `/proc/mounts`.
+pub type Attach<'a> = dyn FnMut(u32, bool, &str) -> Result<Arc<dyn FileSystem>> + 'a;
 
 /// A tree that is ready for a kernel.
 pub struct Tree {
@@ -39,6 +27,8 @@ pub struct Tree {
     pub mounts: Arc<MountNamespace>,
     /// To be filled with the kernel before the first task runs: what /proc shows.
     pub kernel: KernelSlot,
+    /// The terminals, if they are mounted: where the console comes from.
+    pub devpts: Option<Arc<DevPts>>,
 }
 
 /// Why a tree could not be made: which mount, path or device, and the errno.
@@ -61,20 +51,16 @@ impl<T> Context<T> for Result<T> {
     }
 }
 
-/// Builds the tree: mounts in order, devices, masked and read-only paths, the working directory.
-pub fn build(config: &ContainerConfig, sources: &mut Sources<'_>) -> std::result::Result<Tree, SetupError> {
+/// Builds the tree: mounts in order, devices, read-only and masked paths. `memory` is what the guest has, in bytes.
+pub fn build(config: &ContainerConfig, memory: u64, gofer: &mut Attach<'_>) -> std::result::Result<Tree, SetupError> {
     let kernel = KernelSlot::default();
     for (name, value) in &config.sysctl {
         kernel.set_sysctl(name, value).during(|| format!("linux.sysctl {name}"))?;
     }
-    let memory = config.memory_limit.unwrap_or(DEFAULT_MEMORY);
     let console = matches!(config.process.stdio, Stdio::Terminal { .. });
-    let mut build = Build { kernel: &kernel, memory, console, cpus: config.cpus, sources };
-    let (first, rest) = config
-        .mounts
-        .split_first()
-        .ok_or(Errno::EINVAL)
-        .during(|| "the configuration has no root mount".to_owned())?;
+    let mut build = Build { kernel: &kernel, memory, console, cpus: config.cpus.max(1), devpts: None, gofer };
+    let (first, rest) =
+        config.mounts.split_first().ok_or(Errno::EINVAL).during(|| "the configuration has no root mount".to_owned())?;
     let root = build.filesystem(first).during(|| "mount /".to_owned())?;
     let root = mount_of(root, first.flags);
     let namespace = MountNamespace::new(root);
@@ -91,15 +77,14 @@ pub fn build(config: &ContainerConfig, sources: &mut Sources<'_>) -> std::result
     for device in &config.devices {
         make_device(&namespace, device).during(|| format!("device {}", device.path))?;
     }
-    place(&namespace, config.process.cwd.as_bytes(), Some(NodeKind::Directory))
-        .during(|| format!("working directory {}", config.process.cwd))?;
     for path in &config.readonly_paths {
         make_readonly(&namespace, path).during(|| format!("read-only path {path}"))?;
     }
     for path in &config.masked_paths {
         mask(&namespace, path, memory).during(|| format!("masked path {path}"))?;
     }
-    Ok(Tree { mounts: namespace, kernel })
+    let devpts = build.devpts.take();
+    Ok(Tree { mounts: namespace, kernel, devpts })
 }
 
 fn mount_of(filesystem: Arc<dyn FileSystem>, flags: u64) -> Arc<Mount> {
@@ -112,20 +97,27 @@ struct Build<'a, 'b> {
     memory: u64,
     console: bool,
     cpus: u32,
-    sources: &'a mut Sources<'b>,
+    devpts: Option<Arc<DevPts>>,
+    gofer: &'a mut Attach<'b>,
 }
 
 impl Build<'_, '_> {
     fn filesystem(&mut self, mount: &MountConfig) -> Result<Arc<dyn FileSystem>> {
         match &mount.source {
-            MountSource::Gofer { attach, owned, overlay: false, .. } => (self.sources.gofer)(*attach, *owned),
-            MountSource::Gofer { attach, owned, overlay: true, .. } => {
-                let lower = (self.sources.gofer)(*attach, *owned)?;
-                let upper = TmpFs::new("tmpfs", "overlay", &TmpfsOptions::default(), self.memory)?;
-                Ok(overlay::OverlayFs::new(lower, upper))
+            MountSource::Gofer { attach, owned, overlay, name } => {
+                let below = (self.gofer)(*attach, *owned, name)?;
+                if !overlay {
+                    return Ok(below);
+                }
+                let above = TmpFs::new("tmpfs", "overlay", &TmpfsOptions::default(), self.memory)?;
+                Ok(overlay::OverlayFs::new(below, above))
             }
             MountSource::Own { fstype, options } => match fstype.as_str() {
-                "devpts" => (self.sources.devpts)(options),
+                "devpts" => {
+                    let made = DevPts::new(options)?;
+                    self.devpts.get_or_insert_with(|| made.clone());
+                    Ok(made)
+                }
                 "devtmpfs" => {
                     let options = TmpfsOptions::parse(options, self.memory)?;
                     Ok(dev::tree::new(&options, self.memory, self.console)?)
@@ -147,10 +139,11 @@ pub fn own_filesystem(
 ) -> Result<Arc<dyn FileSystem>> {
     match fstype {
         "tmpfs" => Ok(TmpFs::new("tmpfs", source, &TmpfsOptions::parse(options, memory)?, memory)?),
-        "ramfs" => Ok(TmpFs::new("ramfs", source, &TmpfsOptions::parse("size=0", memory)?, memory)?),
+        "ramfs" => Ok(TmpFs::new("ramfs", source, &TmpfsOptions::unlimited(), memory)?),
         "mqueue" => Ok(TmpFs::new("mqueue", source, &TmpfsOptions::default(), memory)?),
         "proc" => Ok(proc::new(kernel)),
         "sysfs" => Ok(sys::new(kernel, cpus)),
+        "devpts" => Ok(DevPts::new(options)?),
         "cgroup2" => Ok(cgroup::new(kernel)),
         "cgroup" => Ok(cgroup::new_v1(kernel)),
         _ => Err(Errno::ENODEV),
@@ -262,4 +255,27 @@ fn mask(namespace: &Arc<MountNamespace>, path: &str, memory: u64) -> Result<()> 
     };
     namespace.attach(&mount, found);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::tmpfs::TmpfsOptions;
+
+    #[test]
+    fn mount_points_are_made_through_links_that_stay_inside() {
+        let root = TmpFs::new("tmpfs", "tmpfs", &TmpfsOptions::unlimited(), 0).unwrap();
+        let link = NewNode { kind: NodeKind::Symlink(b"../../run".to_vec()), permissions: 0o777, uid: 0, gid: 0 };
+        root.root().create(b"var", &link).unwrap();
+        let namespace = MountNamespace::new(mount_of(root.clone(), 0));
+        let made = place(&namespace, b"/run", Some(NodeKind::Directory)).unwrap();
+        let found = place(&namespace, b"/var/lock/file", Some(NodeKind::Regular)).unwrap();
+        assert_eq!(found.inode().unwrap().file_type(), FileType::Regular);
+        assert_eq!(found.display_from(&namespace.root()).unwrap(), b"/run/lock/file");
+        assert!(found.parent().parent().is(&made));
+        assert_eq!(place(&namespace, b"/missing", None).err(), Some(Errno::ENOENT));
+        mask(&namespace, "/run/lock", 1 << 20).unwrap();
+        assert_eq!(place(&namespace, b"/run/lock/file", None).err(), Some(Errno::ENOENT));
+        mask(&namespace, "/nowhere", 1 << 20).unwrap();
+    }
 }

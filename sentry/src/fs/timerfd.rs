@@ -103,14 +103,8 @@ impl TimerFd {
         let mut state = self.state.lock();
         self.catch_up(&mut state);
         let old = Self::left(&state);
-        *state = State {
-            expires: at,
-            interval,
-            ticks: 0,
-            waits_for_reader: false,
-            armed: at.map(|at| self.arm(at)),
-            flags,
-        };
+        *state =
+            State { expires: at, interval, ticks: 0, waits_for_reader: false, armed: at.map(|at| self.arm(at)), flags };
         old
     }
 

@@ -106,12 +106,8 @@ pub fn encode_inet(of: u16, address: SocketAddr) -> Vec<u8> {
             IpAddr::V4(ip) => ip,
             IpAddr::V6(ip) => ip.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED),
         };
-        let raw = SockAddrIn {
-            family: s::AF_INET,
-            port: address.port().to_be_bytes(),
-            addr: ip.octets(),
-            zero: [0; 8],
-        };
+        let raw =
+            SockAddrIn { family: s::AF_INET, port: address.port().to_be_bytes(), addr: ip.octets(), zero: [0; 8] };
         return raw.as_bytes().to_vec();
     }
     let (ip, scope_id) = match address {

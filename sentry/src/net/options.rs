@@ -81,10 +81,7 @@ impl Options {
     /// What an accepted socket inherits of its listener.
     pub fn inherit(&self) -> Self {
         let values = self.values.lock().clone();
-        Self {
-            values: Mutex::new(Rank::Leaf, values),
-            pass_credentials: AtomicBool::new(self.passes_credentials()),
-        }
+        Self { values: Mutex::new(Rank::Leaf, values), pass_credentials: AtomicBool::new(self.passes_credentials()) }
     }
 
     /// Looks at the values.
@@ -178,9 +175,7 @@ pub fn get(socket: &Socket, name: i32) -> Result<Vec<u8>> {
         s::SO_MAX_PACING_RATE => Ok(u64::MAX.to_ne_bytes().to_vec()),
         s::SO_PEEK_OFF | s::SO_INCOMING_CPU => number(-1),
         s::SO_DEBUG | s::SO_BSDCOMPAT => number(0),
-        _ if is_inert(name) => {
-            number(options.get(|o| o.inert.iter().find(|(n, _)| *n == name).map_or(0, |(_, v)| *v)))
-        }
+        _ if is_inert(name) => number(options.get(|o| o.inert.iter().find(|(n, _)| *n == name).map_or(0, |(_, v)| *v))),
         _ => Err(Errno::ENOPROTOOPT),
     }
 }

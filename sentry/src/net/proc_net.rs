@@ -93,7 +93,8 @@ fn inet(net: &NetNamespace, family: u16, protocol: i32) -> String {
         let (receive, send) = endpoint.queued();
         let send = if state == s::TCP_LISTEN { 0 } else { send };
         let (local, peer) = (address(family, endpoint.local()), address(family, endpoint.peer().ok()));
-        let tail = if protocol == s::IPPROTO_TCP { " 1 0000000000000000 100 0 0 10 0" } else { " 2 0000000000000000 0" };
+        let tail =
+            if protocol == s::IPPROTO_TCP { " 1 0000000000000000 100 0 0 10 0" } else { " 2 0000000000000000 0" };
         let line = format!(
             "{slot:4}: {local} {peer} {state:02X} {send:08X}:{receive:08X} 00:00000000 00000000 {:5}        0 {}{tail}",
             socket.owner.uid, socket.id
@@ -137,9 +138,8 @@ pub fn packet(_: &NetNamespace) -> String {
 
 /// /proc/net/netlink.
 pub fn netlink(net: &NetNamespace) -> String {
-    let mut out = String::from(
-        "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n",
-    );
+    let mut out =
+        String::from("sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n");
     for socket in net.sockets.of_family(s::AF_NETLINK) {
         let _ = writeln!(
             out,

@@ -187,7 +187,12 @@ pub struct NewSocket {
 
 impl Socket {
     /// A socket that its namespace knows of.
-    pub fn new(net: &Arc<NetNamespace>, new: NewSocket, options: Arc<Options>, operations: Box<dyn Protocol>) -> Arc<Self> {
+    pub fn new(
+        net: &Arc<NetNamespace>,
+        new: NewSocket,
+        options: Arc<Options>,
+        operations: Box<dyn Protocol>,
+    ) -> Arc<Self> {
         let socket = Arc::new(Self {
             family: new.family,
             kind: new.kind,

@@ -84,11 +84,24 @@ async fn wait(current: &mut Current, epfd: Fd, events: u64, limit: i32, patience
 }
 
 /// epoll_wait(2).
-pub async fn epoll_wait(current: &mut Current, epfd: Fd, events: UserOpaque, limit: i32, timeout: i32) -> Result<usize> {
+pub async fn epoll_wait(
+    current: &mut Current,
+    epfd: Fd,
+    events: UserOpaque,
+    limit: i32,
+    timeout: i32,
+) -> Result<usize> {
     wait(current, epfd, events.0, limit, Patience::milliseconds(timeout)).await
 }
 
-async fn wait_masked(current: &mut Current, epfd: Fd, events: u64, limit: i32, patience: Patience, mask: Option<SigSet>) -> Result<usize> {
+async fn wait_masked(
+    current: &mut Current,
+    epfd: Fd,
+    events: u64,
+    limit: i32,
+    patience: Patience,
+    mask: Option<SigSet>,
+) -> Result<usize> {
     if let Some(mask) = mask {
         set_temporary_mask(current, mask);
     }
@@ -98,13 +111,29 @@ async fn wait_masked(current: &mut Current, epfd: Fd, events: u64, limit: i32, p
 }
 
 /// epoll_pwait(2).
-pub async fn epoll_pwait(current: &mut Current, epfd: Fd, events: UserOpaque, limit: i32, timeout: i32, mask: In<SigSet>, size: usize) -> Result<usize> {
+pub async fn epoll_pwait(
+    current: &mut Current,
+    epfd: Fd,
+    events: UserOpaque,
+    limit: i32,
+    timeout: i32,
+    mask: In<SigSet>,
+    size: usize,
+) -> Result<usize> {
     let mask = poll::read_mask(current, mask, size)?;
     wait_masked(current, epfd, events.0, limit, Patience::milliseconds(timeout), mask).await
 }
 
 /// epoll_pwait2(2).
-pub async fn epoll_pwait2(current: &mut Current, epfd: Fd, events: UserOpaque, limit: i32, timeout: In<Timespec>, mask: In<SigSet>, size: usize) -> Result<usize> {
+pub async fn epoll_pwait2(
+    current: &mut Current,
+    epfd: Fd,
+    events: UserOpaque,
+    limit: i32,
+    timeout: In<Timespec>,
+    mask: In<SigSet>,
+    size: usize,
+) -> Result<usize> {
     let patience = Patience::by(timeout.read_if(&current.memory())?)?;
     let mask = poll::read_mask(current, mask, size)?;
     wait_masked(current, epfd, events.0, limit, patience, mask).await

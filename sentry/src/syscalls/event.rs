@@ -61,7 +61,13 @@ fn itimerspec((value, interval): Setting) -> Itimerspec {
 }
 
 /// timerfd_settime(2). TFD_TIMER_CANCEL_ON_SET has nothing to cancel by: nobody in a container sets the clock.
-pub fn timerfd_settime(current: &mut Current, fd: Fd, flags: u32, new: In<Itimerspec>, old: Out<Itimerspec>) -> Result<()> {
+pub fn timerfd_settime(
+    current: &mut Current,
+    fd: Fd,
+    flags: u32,
+    new: In<Itimerspec>,
+    old: Out<Itimerspec>,
+) -> Result<()> {
     let memory = current.memory();
     let new = new.read(&memory)?;
     let (Some(value), Some(interval)) = (new.it_value.duration(), new.it_interval.duration()) else {
@@ -99,7 +105,11 @@ pub fn signalfd4(current: &mut Current, fd: Fd, mask: In<SigSet>, size: usize, f
     let mask = mask.read(&current.memory())?;
     check_flags(flags)?;
     if fd.0 == -1 {
-        return install(current, signalfd::open(current, mask, flags & OpenFlags::NONBLOCK), flags.contains(OpenFlags::CLOEXEC));
+        return install(
+            current,
+            signalfd::open(current, mask, flags & OpenFlags::NONBLOCK),
+            flags.contains(OpenFlags::CLOEXEC),
+        );
     }
     let file = current.files().get(fd.0)?;
     file.downcast::<SignalFd>().ok_or(Errno::EINVAL)?.set_mask(mask);

@@ -6,8 +6,8 @@ use moat_abi::inotify::InotifyMask;
 use moat_abi::stat::FileType;
 
 use super::arguments::{DirFd, Fd, UserPath};
-use super::event::check_flags;
 use super::descriptors::install;
+use super::event::check_flags;
 use super::open::lookup;
 use crate::Result;
 use crate::fs::inotify::Inotify;

@@ -60,7 +60,7 @@ fn do_readlink(current: &Current, dirfd: DirFd, path: UserPath, buffer: u64, siz
     }
     let target = match inode.magic_link(current) {
         Some(leads) => shown_target(current, inode, leads)?,
-        None => inode.readlink()?,
+        None => inode.readlink_for(current)?,
     };
     let shown = &target[..target.len().min(size)];
     memory.write_bytes(buffer, shown)?;
@@ -69,7 +69,7 @@ fn do_readlink(current: &Current, dirfd: DirFd, path: UserPath, buffer: u64, siz
 
 /// How a magic link reads: as its own text (`pipe:[7]`), or as the path that it leads to.
 fn shown_target(current: &Current, inode: &Arc<dyn crate::fs::Inode>, leads: Result<crate::fs::Path>) -> Result<Vec<u8>> {
-    if let Ok(text) = inode.readlink() {
+    if let Ok(text) = inode.readlink_for(current) {
         return Ok(text);
     }
     let place = leads?;

@@ -23,7 +23,10 @@ pub mod futex;
 pub mod identity;
 pub mod inotify;
 pub mod links;
+pub mod locks;
+pub mod memfd;
 pub mod memory;
+pub mod mount;
 pub mod open;
 pub mod pipes;
 pub mod poll;
@@ -39,6 +42,7 @@ pub mod stat;
 pub mod system;
 pub mod timers;
 pub mod wait;
+pub mod xattr;
 
 use moat_abi::errno::Errno;
 use moat_platform::Abi;

@@ -21,11 +21,8 @@ use crate::kernel::task::WaitEnd;
 use crate::kernel::{Current, timers};
 
 /// What select's three sets ask for (fs/select.c).
-const READABLE: PollEvents = PollEvents::RDNORM
-    .union(PollEvents::RDBAND)
-    .union(PollEvents::IN)
-    .union(PollEvents::HUP)
-    .union(PollEvents::ERR);
+const READABLE: PollEvents =
+    PollEvents::RDNORM.union(PollEvents::RDBAND).union(PollEvents::IN).union(PollEvents::HUP).union(PollEvents::ERR);
 const WRITABLE: PollEvents = PollEvents::WRBAND.union(PollEvents::WRNORM).union(PollEvents::OUT).union(PollEvents::ERR);
 const EXCEPTIONAL: PollEvents = PollEvents::PRI;
 
@@ -141,7 +138,12 @@ fn read_entries(current: &Current, fds: u64, count: u32) -> Result<(Vec<PollFd>,
 }
 
 /// The answer of a poll: how many entries have something.
-async fn poll_entries(current: &mut Current, fds: u64, count: u32, patience: Patience) -> Result<std::result::Result<u64, Interrupted>> {
+async fn poll_entries(
+    current: &mut Current,
+    fds: u64,
+    count: u32,
+    patience: Patience,
+) -> Result<std::result::Result<u64, Interrupted>> {
     let (mut array, mut entries) = read_entries(current, fds, count)?;
     let found = look(current, patience, |mut waiter| {
         let mut ready = 0;
@@ -201,7 +203,14 @@ fn rest(patience: Patience) -> Option<Duration> {
 }
 
 /// ppoll(2).
-pub async fn ppoll(current: &mut Current, fds: UserOpaque, count: u32, timeout: InOut<Timespec>, mask: In<SigSet>, size: usize) -> Result<u64> {
+pub async fn ppoll(
+    current: &mut Current,
+    fds: UserOpaque,
+    count: u32,
+    timeout: InOut<Timespec>,
+    mask: In<SigSet>,
+    size: usize,
+) -> Result<u64> {
     let memory = current.memory();
     let time = if timeout.is_null() { None } else { Some(timeout.read(&memory)?) };
     let patience = Patience::by(time)?;
@@ -257,7 +266,12 @@ impl FdSet {
     }
 }
 
-async fn select_sets(current: &mut Current, count: i32, sets: [u64; 3], patience: Patience) -> Result<std::result::Result<u64, Interrupted>> {
+async fn select_sets(
+    current: &mut Current,
+    count: i32,
+    sets: [u64; 3],
+    patience: Patience,
+) -> Result<std::result::Result<u64, Interrupted>> {
     let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?.min(NR_OPEN as usize);
     // Numbers that the descriptor table has no place for are not looked at (core_sys_select); the table grows in words.
     let table = current.files();
@@ -297,7 +311,14 @@ async fn select_sets(current: &mut Current, count: i32, sets: [u64; 3], patience
 }
 
 /// select(2).
-pub async fn select(current: &mut Current, count: i32, input: UserOpaque, output: UserOpaque, other: UserOpaque, timeout: InOut<Timeval>) -> Result<u64> {
+pub async fn select(
+    current: &mut Current,
+    count: i32,
+    input: UserOpaque,
+    output: UserOpaque,
+    other: UserOpaque,
+    timeout: InOut<Timeval>,
+) -> Result<u64> {
     let memory = current.memory();
     let patience = match timeout.is_null() {
         true => Patience::Endless,
@@ -317,7 +338,15 @@ pub async fn select(current: &mut Current, count: i32, input: UserOpaque, output
 }
 
 /// pselect6(2). The last argument points to the mask and its size.
-pub async fn pselect6(current: &mut Current, count: i32, input: UserOpaque, output: UserOpaque, other: UserOpaque, timeout: InOut<Timespec>, mask: In<[u64; 2]>) -> Result<u64> {
+pub async fn pselect6(
+    current: &mut Current,
+    count: i32,
+    input: UserOpaque,
+    output: UserOpaque,
+    other: UserOpaque,
+    timeout: InOut<Timespec>,
+    mask: In<[u64; 2]>,
+) -> Result<u64> {
     let memory = current.memory();
     let mask = match mask.read_if(&memory)? {
         Some([address, size]) => read_mask(current, super::arguments::Argument::decode(address), size as usize)?,

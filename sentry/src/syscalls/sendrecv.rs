@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use moat_abi::errno::Errno;
 use moat_abi::signal::{SIGPIPE, SigInfo};
+use moat_abi::socket as s;
 use moat_abi::socket::{MMsgHdr, MsgFlags, MsgHdr, SOCKADDR_MAX};
 use moat_abi::time::Timespec;
-use moat_abi::socket as s;
 
 use super::arguments::{Fd, InBytes, InOut, OutBytes, UserOpaque};
 use super::file::{gather, read_iovec, scatter};
@@ -99,7 +99,12 @@ async fn send_segments(
 }
 
 /// Receives into the segments. `copied` of the answer says how much lies there.
-async fn receive_segments(current: &Current, file: &Arc<OpenFile>, segments: &[(u64, usize)], flags: MsgFlags) -> Result<Received> {
+async fn receive_segments(
+    current: &Current,
+    file: &Arc<OpenFile>,
+    segments: &[(u64, usize)],
+    flags: MsgFlags,
+) -> Result<Received> {
     let socket = of(file)?;
     let operations = socket.protocol_operations();
     let total: usize = segments.iter().map(|s| s.1).sum();
@@ -143,7 +148,12 @@ async fn receive_segments(current: &Current, file: &Arc<OpenFile>, segments: &[(
 }
 
 /// read(2) and its like on a socket.
-pub(super) async fn read(current: &Current, file: &Arc<OpenFile>, segments: &[(u64, usize)], nowait: bool) -> Result<usize> {
+pub(super) async fn read(
+    current: &Current,
+    file: &Arc<OpenFile>,
+    segments: &[(u64, usize)],
+    nowait: bool,
+) -> Result<usize> {
     let flags = if nowait { MsgFlags::DONTWAIT } else { MsgFlags::empty() };
     if segments.iter().all(|s| s.1 == 0) {
         return Ok(0);
@@ -152,7 +162,12 @@ pub(super) async fn read(current: &Current, file: &Arc<OpenFile>, segments: &[(u
 }
 
 /// write(2) and its like on a socket.
-pub(super) async fn write(current: &Current, file: &Arc<OpenFile>, segments: &[(u64, usize)], nowait: bool) -> Result<usize> {
+pub(super) async fn write(
+    current: &Current,
+    file: &Arc<OpenFile>,
+    segments: &[(u64, usize)],
+    nowait: bool,
+) -> Result<usize> {
     let flags = if nowait { MsgFlags::DONTWAIT } else { MsgFlags::empty() };
     send_segments(current, file, segments, None, Sent::default(), flags).await
 }
@@ -228,7 +243,13 @@ pub async fn sendmsg(current: &mut Current, fd: Fd, message: UserOpaque, flags: 
 }
 
 /// sendmmsg(2).
-pub async fn sendmmsg(current: &mut Current, fd: Fd, messages: UserOpaque, count: u32, flags: MsgFlags) -> Result<usize> {
+pub async fn sendmmsg(
+    current: &mut Current,
+    fd: Fd,
+    messages: UserOpaque,
+    count: u32,
+    flags: MsgFlags,
+) -> Result<usize> {
     let file = socket_file(current, fd)?;
     let mut done = 0;
     while done < (count as usize).min(IOV_MAX) {

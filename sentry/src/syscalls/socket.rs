@@ -145,14 +145,13 @@ pub async fn accept4(current: &mut Current, fd: Fd, address: UserOpaque, length:
     let file = socket_file(current, fd)?;
     let socket = of(&file)?;
     let operations = socket.protocol_operations();
-    let (accepted, name) =
-        until_done(current, file.nonblocking(), socket.receive_timeout(), Errno::EAGAIN, |waiter| {
-            if waiter.is_some() {
-                operations.poll(waiter);
-            }
-            operations.accept()
-        })
-        .await?;
+    let (accepted, name) = until_done(current, file.nonblocking(), socket.receive_timeout(), Errno::EAGAIN, |waiter| {
+        if waiter.is_some() {
+            operations.poll(waiter);
+        }
+        operations.accept()
+    })
+    .await?;
     let new = install(current, accepted, flags & s::SOCK_NONBLOCK != 0, flags & s::SOCK_CLOEXEC != 0)?;
     if address.0 != 0
         && let Err(e) = write_address(&current.memory(), address.0, length.0, &name)

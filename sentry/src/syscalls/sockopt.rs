@@ -13,7 +13,14 @@ use crate::net::options;
 const VALUE_MAX: usize = 64 << 10;
 
 /// getsockopt(2).
-pub fn getsockopt(current: &mut Current, fd: Fd, level: i32, name: i32, value: UserOpaque, length: UserOpaque) -> Result<()> {
+pub fn getsockopt(
+    current: &mut Current,
+    fd: Fd,
+    level: i32,
+    name: i32,
+    value: UserOpaque,
+    length: UserOpaque,
+) -> Result<()> {
     let file = socket_file(current, fd)?;
     let socket = of(&file)?;
     let memory = current.memory();

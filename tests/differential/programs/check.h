@@ -145,6 +145,5 @@ __attribute__((unused)) static void on_info(int signal, void (*handler)(int, sig
 __attribute__((constructor)) static void start(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 4096);
-	umask(022);
 }
 #endif

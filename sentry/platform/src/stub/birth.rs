@@ -91,7 +91,9 @@ pub fn birth(flags: i32, setup: impl FnOnce() -> Result<(), i32>) -> Result<Newb
     let (signals, signal_writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(host)?;
     let (ready, ready_writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(host)?;
     let filters = Filters::compile()?;
-    let vdso = find_vdso();
+    // The child has no /proc to find it by.
+    let vdso_maps = vdso_maps();
+    let vdso = find_vdso(&vdso_maps);
     let set = signals_of_interest();
     page.put(offset::ACK, &ack.as_raw_fd().to_le_bytes());
     page.put(offset::EVENT, &event.as_raw_fd().to_le_bytes());
@@ -114,7 +116,7 @@ pub fn birth(flags: i32, setup: impl FnOnce() -> Result<(), i32>) -> Result<Newb
         return Err(last());
     }
     if pid == 0 {
-        let code = match setup().and_then(|()| prepare(orders, &page, &filters)) {
+        let code = match setup().and_then(|()| prepare(orders, &page, &filters, &vdso_maps)) {
             // Never returns but with an error.
             Ok(()) => become_mapper(&filters, ready_writer.as_raw_fd()),
             Err(errno) => errno,
@@ -232,8 +234,7 @@ fn vdso_maps() -> Vec<Map> {
 }
 
 /// Where the host's vDSO will be in the stub, and its bytes.
-fn find_vdso() -> Option<Vdso> {
-    let maps = vdso_maps();
+fn find_vdso(maps: &[Map]) -> Option<Vdso> {
     let first = maps.iter().map(|m| m.start).min()?;
     let vdso = maps.iter().find(|m| m.name == "[vdso]")?;
     let last = maps.iter().map(|m| m.end).max()?;
@@ -257,7 +258,7 @@ fn map_fixed(at: u64, len: u64, prot: i32, flags: i32, fd: i32, offset: u64) -> 
 }
 
 /// In the child: puts the stub's pages in place.
-fn prepare(orders: &OrderFile, page: &OrderPage, filters: &Filters) -> Result<(), i32> {
+fn prepare(orders: &OrderFile, page: &OrderPage, filters: &Filters, vdso: &[Map]) -> Result<(), i32> {
     let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     map_fixed(layout::CODE, layout::CODE_SIZE, libc::PROT_READ | libc::PROT_WRITE, anonymous, -1, 0)?;
     let filter_at = layout::CODE + code::FILTER_OFFSET as u64;
@@ -281,9 +282,8 @@ fn prepare(orders: &OrderFile, page: &OrderPage, filters: &Filters) -> Result<()
         orders.file().as_raw_fd(),
         page.offset(),
     )?;
-    let maps = vdso_maps();
-    if let Some(first) = maps.iter().map(|m| m.start).min() {
-        for map in maps {
+    if let Some(first) = vdso.iter().map(|m| m.start).min() {
+        for map in vdso {
             let (len, to) = ((map.end - map.start) as usize, layout::VDSO + (map.start - first));
             // SAFETY: moves the kernel's own pages; nothing of this process calls them from here on.
             unsafe {

@@ -29,7 +29,10 @@ fn cpu_stat(kernel: &Kernel) -> String {
         total.add(&children);
     }
     let (user, system) = (total.user.as_micros(), total.system.as_micros());
-    format!("usage_usec {}\nuser_usec {user}\nsystem_usec {system}\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n", user + system)
+    format!(
+        "usage_usec {}\nuser_usec {user}\nsystem_usec {system}\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n",
+        user + system
+    )
 }
 
 fn pids_max(kernel: &Kernel) -> String {
@@ -59,7 +62,9 @@ fn cpus(kernel: &Kernel) -> String {
 
 fn memory_stat(kernel: &Kernel) -> String {
     let used = memory_in_use(kernel);
-    format!("anon {used}\nfile 0\nkernel 0\nshmem 0\ninactive_anon 0\nactive_anon {used}\ninactive_file 0\nactive_file 0\npgfault 0\npgmajfault 0\n")
+    format!(
+        "anon {used}\nfile 0\nkernel 0\nshmem 0\ninactive_anon 0\nactive_anon {used}\ninactive_file 0\nactive_file 0\npgfault 0\npgmajfault 0\n"
+    )
 }
 
 /// The unified hierarchy.
@@ -97,9 +102,7 @@ pub fn new(kernel: &KernelSlot) -> Arc<dyn FileSystem> {
 
 /// Hierarchies of version 1, each in its directory.
 pub fn new_v1(kernel: &KernelSlot) -> Arc<dyn FileSystem> {
-    let common = || {
-        Fixed::new().with("cgroup.procs", about(kernel, processes)).with("tasks", about(kernel, threads))
-    };
+    let common = || Fixed::new().with("cgroup.procs", about(kernel, processes)).with("tasks", about(kernel, threads));
     let memory = common()
         .with("memory.limit_in_bytes", about(kernel, memory_max))
         .with("memory.usage_in_bytes", about(kernel, memory_current))

@@ -251,7 +251,11 @@ impl Inode for Fixed {
 
     fn set_attributes(&self, change: &SetAttributes) -> Result<()> {
         let devpts = self.devpts()?;
-        if self.is_root { devpts.root.change(change) } else { devpts.ptmx.change(change) }
+        if self.is_root {
+            devpts.root.change(change)
+        } else {
+            devpts.ptmx.change(change)
+        }
         Ok(())
     }
 

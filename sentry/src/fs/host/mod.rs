@@ -41,8 +41,9 @@ pub fn host_files(fds: Vec<OwnedFd>) -> Result<Vec<Arc<OpenFile>>> {
         let descriptor = Descriptor::new(fd).map_err(Errno::from_raw)?;
         let shared = match descriptor.kind() {
             Kind::File => files.iter().find(|file| {
-                file.downcast::<HostOperations>()
-                    .is_some_and(|o| o.descriptor.kind() == Kind::File && o.descriptor.shares_position_with(&descriptor))
+                file.downcast::<HostOperations>().is_some_and(|o| {
+                    o.descriptor.kind() == Kind::File && o.descriptor.shares_position_with(&descriptor)
+                })
             }),
             _ => None,
         };
@@ -201,7 +202,9 @@ impl FileOperations for HostOperations {
         match self.descriptor.kind() {
             Kind::Pipe => format!("pipe:[{id}]"),
             Kind::Socket => format!("socket:[{id}]"),
-            Kind::Device if self.descriptor.status().is_ok_and(|s| s.rdev == super::dev::NULL) => "/dev/null".to_owned(),
+            Kind::Device if self.descriptor.status().is_ok_and(|s| s.rdev == super::dev::NULL) => {
+                "/dev/null".to_owned()
+            }
             Kind::File | Kind::Terminal | Kind::Device => format!("host:[{id}]"),
         }
     }
@@ -215,7 +218,8 @@ mod tests {
     #[test]
     fn output_to_a_shared_file_goes_behind_what_is_there() {
         let path = std::env::temp_dir().join(format!("host-file-{}", std::process::id()));
-        let mut outer = std::fs::File::options().create(true).truncate(true).read(true).write(true).open(&path).unwrap();
+        let mut outer =
+            std::fs::File::options().create(true).truncate(true).read(true).write(true).open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         outer.write_all(b"before ").unwrap();
         let fds = vec![outer.try_clone().unwrap().into(), outer.try_clone().unwrap().into()];

@@ -118,7 +118,11 @@ impl OverlayFs {
             return Ok(());
         }
         node.adjust_links(-1);
-        if node.attributes(0)?.links == 0 { self.forget(node) } else { self.keep(node) }
+        if node.attributes(0)?.links == 0 {
+            self.forget(node)
+        } else {
+            self.keep(node)
+        }
         Ok(())
     }
 }

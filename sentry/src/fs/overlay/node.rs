@@ -155,7 +155,8 @@ impl Node {
             FileType::CharDevice => NodeKind::CharDevice(attributes.rdev),
             FileType::BlockDevice => NodeKind::BlockDevice(attributes.rdev),
         };
-        let new = NewNode { kind, permissions: attributes.mode.permissions(), uid: attributes.uid, gid: attributes.gid };
+        let new =
+            NewNode { kind, permissions: attributes.mode.permissions(), uid: attributes.uid, gid: attributes.gid };
         let upper = TmpNode::new(filesystem.upper.usage(), &new)?;
         if self.file_type == FileType::Regular {
             copy_bytes(lower, &upper, attributes.size.min(size))?;

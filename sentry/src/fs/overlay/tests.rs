@@ -88,7 +88,10 @@ fn removed_names_are_hidden() {
     assert_eq!(names(&below).len(), 5);
     make(&root, "f", NodeKind::Regular);
     assert_eq!(read(&root.lookup(b"f").unwrap()), b"");
-    assert_eq!(root.create(b"f", &NewNode { kind: NodeKind::Regular, permissions: 0, uid: 0, gid: 0 }).err(), Some(Errno::EEXIST));
+    assert_eq!(
+        root.create(b"f", &NewNode { kind: NodeKind::Regular, permissions: 0, uid: 0, gid: 0 }).err(),
+        Some(Errno::EEXIST)
+    );
 }
 
 #[test]
@@ -105,7 +108,10 @@ fn directories_from_below_move_and_go() {
     e.rename(b"x", &root, b"x", RenameFlags::empty()).unwrap();
     assert_eq!(read(&root.lookup(b"x").unwrap()), b"x");
     root.rmdir(b"e", &e).unwrap();
-    assert_eq!(e.create(b"late", &NewNode { kind: NodeKind::Regular, permissions: 0, uid: 0, gid: 0 }).err(), Some(Errno::ENOENT));
+    assert_eq!(
+        e.create(b"late", &NewNode { kind: NodeKind::Regular, permissions: 0, uid: 0, gid: 0 }).err(),
+        Some(Errno::ENOENT)
+    );
     let again = make(&root, "d", NodeKind::Directory);
     assert_eq!(names(&again), [".", ".."]);
     drop(x);

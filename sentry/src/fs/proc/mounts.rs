@@ -129,3 +129,17 @@ pub fn mountstats(subject: &Subject) -> Result<Vec<u8>> {
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_escaped_and_options_are_in_linux_order() {
+        assert_eq!(mangled(b"a b\\"), b"a\\040b\\134");
+        let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
+        assert_eq!(format!("{}{}", read_only(flags), mount_options(flags)), "ro,nosuid,nodev,noexec,relatime");
+        assert_eq!(mount_options(MountFlags::STRICTATIME), "");
+        assert_eq!(mount_options(MountFlags::NOATIME), ",noatime");
+    }
+}

@@ -294,8 +294,7 @@ fn id_map(_: &Subject) -> Result<Vec<u8>> {
 }
 
 fn io(_: &Subject) -> Result<Vec<u8>> {
-    const NAMES: [&str; 7] =
-        ["rchar", "wchar", "syscr", "syscw", "read_bytes", "write_bytes", "cancelled_write_bytes"];
+    const NAMES: [&str; 7] = ["rchar", "wchar", "syscr", "syscw", "read_bytes", "write_bytes", "cancelled_write_bytes"];
     Ok(NAMES.iter().map(|name| format!("{name}: 0\n")).collect::<String>().into_bytes())
 }
 

@@ -10,6 +10,7 @@ use super::process::comm_of;
 use super::subject::Subject;
 use crate::Result;
 use crate::kernel::Task;
+use crate::mm::MemoryManager;
 use crate::mm::vma::Backing;
 
 const PAGE: u64 = moat_platform::PAGE_SIZE;
@@ -53,7 +54,11 @@ pub struct Sizes {
 
 /// See [`Sizes`]; all zero for a zombie.
 pub fn sizes(subject: &Subject) -> Result<Sizes> {
-    let Some(memory) = subject.memory()? else { return Ok(Sizes::default()) };
+    Ok(subject.memory()?.map_or_else(Sizes::default, |memory| sizes_of(&memory)))
+}
+
+/// The same of memory that is at hand.
+pub fn sizes_of(memory: &MemoryManager) -> Sizes {
     let layout = memory.layout();
     let mut sizes = Sizes::default();
     let mut files = 0;
@@ -81,7 +86,7 @@ pub fn sizes(subject: &Subject) -> Result<Sizes> {
     // A platform that cannot tell has at least the code that runs.
     sizes.resident = memory.space().resident_bytes().unwrap_or(sizes.text + sizes.stack).min(sizes.total);
     sizes.shared = files.min(sizes.resident);
-    Ok(sizes)
+    sizes
 }
 
 /// Where a task began, counted from the boot.
@@ -128,11 +133,17 @@ pub fn stat(subject: &Subject) -> Result<Vec<u8>> {
     };
     let sizes = sizes(subject)?;
     let layout = subject.memory()?.map(|m| m.layout()).unwrap_or_default();
-    let start = ticks(started(&kernel, if subject.thread { task.as_ref().map_or(group.started, |t| t.started) } else { group.started }));
+    let start = ticks(started(
+        &kernel,
+        if subject.thread { task.as_ref().map_or(group.started, |t| t.started) } else { group.started },
+    ));
     let threads = group.task_count();
     let rss_limit = group.limit(Resource::Rss);
     let exit_signal = if subject.id == group.pid() { exit_signal as i32 } else { -1 };
-    let (terminal, foreground) = super::system::controlling_terminal(&kernel, session);
+    let (terminal, foreground) = match kernel.terminals.terminal(session) {
+        Some(terminal) => (terminal.device(), terminal.session().map_or(-1, |(_, foreground)| i64::from(foreground))),
+        None => (0, -1),
+    };
     let mut out = format!("{} (", subject.id).into_bytes();
     out.extend_from_slice(&name);
     out.extend_from_slice(

@@ -83,10 +83,7 @@ pub fn status(subject: &Subject) -> Result<Vec<u8>> {
             let _ = write!(out, "Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t0\t0\t0\t0\nFDSize:\t0\nGroups:\t \n");
         }
     }
-    let _ = write!(
-        out,
-        "NStgid:\t{pid}\nNSpid:\t{id}\nNSpgid:\t{process_group}\nNSsid:\t{session}\nKthread:\t0\n"
-    );
+    let _ = write!(out, "NStgid:\t{pid}\nNSpid:\t{id}\nNSpgid:\t{process_group}\nNSsid:\t{session}\nKthread:\t0\n");
     if task.is_some() {
         memory_lines(&mut out, subject)?;
     }
@@ -171,4 +168,21 @@ fn capability_lines(out: &mut String, subject: &Subject) -> Result<()> {
     let no_new_privileges = u8::from(task.no_new_privileges.load(Ordering::Relaxed));
     let _ = write!(out, "NoNewPrivs:\t{no_new_privileges}\nSeccomp:\t0\nSeccomp_filters:\t0\n");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_are_shown_as_mask_and_list() {
+        assert_eq!(processors(1), ("1".into(), "0".into()));
+        assert_eq!(processors(2), ("3".into(), "0-1".into()));
+        assert_eq!(processors(40), ("ff,ffffffff".into(), "0-39".into()));
+    }
+
+    #[test]
+    fn names_do_not_break_lines() {
+        assert_eq!(escaped(b"a\nb\\"), b"a\\nb\\\\");
+    }
 }

@@ -329,3 +329,25 @@ impl File for Setting {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_checked_and_kept() {
+        let sysctl = Sysctl::default();
+        sysctl.set("kernel.sem", "1 2 3 4").unwrap();
+        assert_eq!(sysctl.get("kernel.sem").unwrap(), "1\t2\t3\t4");
+        assert_eq!(sysctl.set("kernel.sem", "1 2 x"), Err(Errno::EINVAL));
+        assert_eq!(sysctl.set("kernel.ostype", "Plan 9"), Err(Errno::EPERM));
+        assert_eq!(sysctl.set("no.such", "1"), Err(Errno::ENOENT));
+        assert_eq!(sysctl.get("net.core.somaxconn").unwrap(), "4096");
+    }
+
+    #[test]
+    fn a_uuid_is_of_version_4() {
+        let uuid = random_uuid();
+        assert_eq!((uuid.len(), &uuid[14..15], uuid.matches('-').count()), (36, "4", 4));
+    }
+}

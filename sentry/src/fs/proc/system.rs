@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use moat_abi::time::{CLOCK_BOOTTIME, CLOCK_REALTIME};
 
-use super::stat::ticks;
+use super::stat::{sizes_of, ticks};
 use super::{cpuinfo, sysctl};
 use crate::fs::kernfs::{Fixed, KernelSlot, Node};
 use crate::kernel::{Kernel, uts};
@@ -113,8 +113,8 @@ fn stat(kernel: &Kernel) -> String {
 
 /// Memory in use, in bytes: what the processes have resident.
 pub fn memory_in_use(kernel: &Kernel) -> u64 {
-    let groups: Vec<_> = kernel.tree().processes().map(|(_, p)| p.group.clone()).collect();
-    let used: u64 = groups.iter().filter(|g| g.task_count() > 0).filter_map(|g| g.stub().resident_bytes()).sum();
+    let tasks: Vec<_> = kernel.tree().processes().filter_map(|(_, p)| p.tasks.values().next().cloned()).collect();
+    let used: u64 = tasks.iter().map(|task| sizes_of(&task.memory_manager()).resident).sum();
     used.min(kernel.memory)
 }
 
@@ -180,9 +180,8 @@ fn meminfo(kernel: &Kernel) -> String {
     let mut out = String::new();
     for (name, value) in rows {
         let unit = if name.starts_with("HugePages_") { "" } else { " kB" };
-        let width = if unit.is_empty() { 24 } else { 24 };
         let label = format!("{name}:");
-        let _ = writeln!(out, "{label}{value:>width$}{unit}", width = width - label.len());
+        let _ = writeln!(out, "{label:<16}{value:>8}{unit}");
     }
     out
 }
@@ -192,8 +191,21 @@ fn vmstat(kernel: &Kernel) -> String {
     let free = kernel.memory / 4096 - used;
     let mut out = format!("nr_free_pages {free}\nnr_inactive_anon 0\nnr_active_anon {used}\n");
     for name in [
-        "nr_inactive_file", "nr_active_file", "nr_dirty", "nr_writeback", "nr_slab_reclaimable", "nr_slab_unreclaimable",
-        "pgpgin", "pgpgout", "pswpin", "pswpout", "pgalloc_normal", "pgfree", "pgfault", "pgmajfault", "oom_kill",
+        "nr_inactive_file",
+        "nr_active_file",
+        "nr_dirty",
+        "nr_writeback",
+        "nr_slab_reclaimable",
+        "nr_slab_unreclaimable",
+        "pgpgin",
+        "pgpgout",
+        "pswpin",
+        "pswpout",
+        "pgalloc_normal",
+        "pgfree",
+        "pgfault",
+        "pgmajfault",
+        "oom_kill",
     ] {
         let _ = writeln!(out, "{name} 0");
     }
@@ -212,10 +224,3 @@ fn interrupts(kernel: &Kernel) -> String {
 fn softirqs(kernel: &Kernel) -> String {
     header(kernel.cpus, 20)
 }
-
-/// The controlling terminal of a session as `stat` shows it: device number and foreground group.
-pub fn controlling_terminal(kernel: &Kernel, session: u32) -> (u64, i64) {
-    let _ = (kernel, session);
-    (0, -1)
-}
-

@@ -52,10 +52,8 @@ impl TmpFs {
     /// machine, of which it may by default use the half.
     pub fn new(kind: &'static str, source: &str, options: &TmpfsOptions, memory: u64) -> Result<Arc<Self>> {
         let half = memory / 2;
-        let usage = Arc::new(Usage::new(
-            options.size.unwrap_or(half / PAGE * PAGE),
-            options.inodes.unwrap_or(half / PAGE),
-        ));
+        let usage =
+            Arc::new(Usage::new(options.size.unwrap_or(half / PAGE * PAGE), options.inodes.unwrap_or(half / PAGE)));
         let root = NewNode { kind: NodeKind::Directory, permissions: options.mode, uid: options.uid, gid: options.gid };
         let root = Node::new(&usage, &root)?;
         root.adjust_links(1)?;

@@ -9,10 +9,10 @@ use moat_abi::errno::Errno;
 use moat_abi::stat::{FileType, Mode};
 use moat_abi::time::{CLOCK_REALTIME_COARSE, Timespec};
 
+use super::PAGE;
 use super::content::Content;
 use super::directory::Entries;
 use super::usage::Usage;
-use super::PAGE;
 use crate::Result;
 use crate::fs::inode::{Attributes, NewNode, NodeKind, SetAttributes, SetTime};
 use crate::sync::{Mutex, Rank};
@@ -216,7 +216,8 @@ impl Node {
         let now = now();
         let mut meta = self.meta.lock();
         let at = |t: Timespec| (t.tv_sec, t.tv_nsec);
-        if at(meta.atime) <= at(meta.mtime) || at(meta.atime) <= at(meta.ctime) || now.tv_sec - meta.atime.tv_sec >= DAY {
+        if at(meta.atime) <= at(meta.mtime) || at(meta.atime) <= at(meta.ctime) || now.tv_sec - meta.atime.tv_sec >= DAY
+        {
             meta.atime = now;
         }
     }

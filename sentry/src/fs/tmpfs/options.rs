@@ -28,6 +28,11 @@ impl Default for TmpfsOptions {
 }
 
 impl TmpfsOptions {
+    /// Without limits.
+    pub fn unlimited() -> Self {
+        Self { size: Some(0), inodes: Some(0), ..Self::default() }
+    }
+
     /// From a comma-separated list. `memory` is what a percentage is of. `EINVAL` for what tmpfs does not know.
     pub fn parse(text: &str, memory: u64) -> Result<Self> {
         let mut options = Self::default();

@@ -6,8 +6,8 @@ use moat_abi::errno::Errno;
 use moat_abi::fcntl::{FallocateFlags, OpenFlags, RenameFlags};
 
 use super::*;
-use crate::fs::inode::SetAttributes;
 use crate::fs::OpenFile;
+use crate::fs::inode::SetAttributes;
 
 fn filesystem(options: &str) -> Arc<TmpFs> {
     TmpFs::new("tmpfs", "tmpfs", &TmpfsOptions::parse(options, 1 << 30).unwrap(), 1 << 30).unwrap()

@@ -33,6 +33,8 @@ struct Pump {
 
 struct Work {
     host: Arc<Descriptor>,
+    /// The size that the host's terminal was last seen to have.
+    size: Winsize,
     master: Master,
     /// Read from the host, not typed yet.
     typed: Vec<u8>,
@@ -55,11 +57,15 @@ impl Console {
         {
             let mut state = terminal.state.lock();
             state.locked = false;
-            state.size = Winsize { ws_row: rows, ws_col: columns, ..Winsize::default() };
+            state.size = match (columns, rows) {
+                (0, 0) => host.window_size().unwrap_or_default(),
+                _ => Winsize { ws_row: rows, ws_col: columns, ..Winsize::default() },
+            };
         }
         let pump = Arc::new(Pump { wanted: AtomicU32::new(0), work: parking_lot::Mutex::new(None) });
         let master = Master::new(terminal.clone(), None);
         *pump.work.lock() = Some(Work {
+            size: host.window_size().unwrap_or_default(),
             host: host.clone(),
             master,
             typed: Vec::new(),
@@ -99,10 +105,8 @@ impl Console {
     /// Gives it the size that the host's terminal has now, as after a SIGWINCH.
     pub fn follow_host_size(&self) {
         let Some(pump) = self.pump.upgrade() else { return };
-        let size = pump.work.lock().as_ref().and_then(|work| work.host.window_size().ok());
-        if let Some(size) = size {
-            self.terminal.resize(size);
-        }
+        // The pump looks at it whenever it works.
+        pump.notify();
     }
 }
 
@@ -128,9 +132,18 @@ impl Notify for Pump {
 }
 
 impl Work {
+    /// Takes over the size of the host's terminal if that has changed: engines set it there and tell nobody.
+    fn follow_size(&mut self) {
+        let Ok(size) = self.host.window_size() else { return };
+        if std::mem::replace(&mut self.size, size) != size {
+            self.master.terminal().resize(size);
+        }
+    }
+
     /// Copies until nothing moves any more; whether there can be more later.
     fn copy(&mut self) -> bool {
         let mut buf = [0; PIECE];
+        self.follow_size();
         loop {
             let mut moved = false;
             if self.shown.is_empty() {

@@ -25,7 +25,16 @@ fn both(terminal: &Arc<Terminal>, current: &mut Current, is_slave: bool, command
     let memory = current.memory();
     let changes = matches!(
         command,
-        i::TCSETS | i::TCSETSW | i::TCSETSF | i::TCSETS2 | i::TCSETSW2 | i::TCSETSF2 | i::TCFLSH | i::TCXONC | i::TCSBRK | i::TCSBRKP
+        i::TCSETS
+            | i::TCSETSW
+            | i::TCSETSF
+            | i::TCSETS2
+            | i::TCSETSW2
+            | i::TCSETSF2
+            | i::TCFLSH
+            | i::TCXONC
+            | i::TCSBRK
+            | i::TCSBRKP
     );
     if is_slave && changes {
         terminal.check_background(&current.task, SIGTTOU)?;
@@ -102,7 +111,13 @@ fn set_termios(terminal: &Terminal, termios: Termios, flush: bool, effects: &mut
 }
 
 /// `ioctl` on the slave.
-pub(super) fn slave(terminal: &Arc<Terminal>, current: &mut Current, file: &Arc<OpenFile>, command: u32, argument: u64) -> Result<u64> {
+pub(super) fn slave(
+    terminal: &Arc<Terminal>,
+    current: &mut Current,
+    file: &Arc<OpenFile>,
+    command: u32,
+    argument: u64,
+) -> Result<u64> {
     let memory = current.memory();
     match command {
         i::TIOCSCTTY => {
@@ -152,7 +167,13 @@ fn own(terminal: &Arc<Terminal>, current: &Current) -> Result<(u32, u32)> {
 }
 
 /// `ioctl` on the master.
-pub(super) fn master(master: &Master, current: &mut Current, _file: &Arc<OpenFile>, command: u32, argument: u64) -> Result<u64> {
+pub(super) fn master(
+    master: &Master,
+    current: &mut Current,
+    _file: &Arc<OpenFile>,
+    command: u32,
+    argument: u64,
+) -> Result<u64> {
     let memory = current.memory();
     let terminal = &master.terminal;
     match command {

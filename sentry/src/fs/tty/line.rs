@@ -183,7 +183,8 @@ impl Line {
             }
         }
         if self.local_flag(t::ISIG) {
-            let signal = [(t::VINTR, SIGINT), (t::VQUIT, SIGQUIT), (t::VSUSP, SIGTSTP)].into_iter().find(|s| self.is(byte, s.0));
+            let signal =
+                [(t::VINTR, SIGINT), (t::VQUIT, SIGQUIT), (t::VSUSP, SIGTSTP)].into_iter().find(|s| self.is(byte, s.0));
             if let Some((_, signal)) = signal {
                 return self.signal(byte, signal, effects);
             }
@@ -341,7 +342,13 @@ impl Line {
                 let column = self.editing_column + before;
                 8 - column % 8
             }
-            _ if is_control(byte) => if self.local_flag(t::ECHOCTL) { 2 } else { 0 },
+            _ if is_control(byte) => {
+                if self.local_flag(t::ECHOCTL) {
+                    2
+                } else {
+                    0
+                }
+            }
             _ => 1,
         };
         for _ in 0..width {
@@ -359,7 +366,13 @@ impl Line {
         for &byte in &self.editing {
             column += match byte {
                 b'\t' => 8 - column % 8,
-                _ if is_control(byte) => if self.local_flag(t::ECHOCTL) { 2 } else { 0 },
+                _ if is_control(byte) => {
+                    if self.local_flag(t::ECHOCTL) {
+                        2
+                    } else {
+                        0
+                    }
+                }
                 _ if self.input_flag(t::IUTF8) && byte & 0xc0 == 0x80 => 0,
                 _ => 1,
             };

@@ -23,10 +23,10 @@ use moat_abi::termios::{TOSTOP, Winsize};
 
 pub use job::{Sessions, session_ended};
 
+use super::Path;
 use super::devpts::DevPts;
 use super::file::{FileOperations, OpenFile};
 use super::inode::Attributes;
-use super::Path;
 use crate::Result;
 use crate::executor::timer::{Armed, TimerQueue};
 use crate::executor::wait::{WaitQueue, Waiter};

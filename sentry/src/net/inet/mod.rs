@@ -13,12 +13,12 @@ use moat_abi::socket::{self as s, In6PktInfo, InPktInfo, MsgFlags};
 use moat_abi::time::{CLOCK_REALTIME, Timespec, Timeval};
 use zerocopy::IntoBytes;
 
+use super::NetNamespace;
 use super::address::{self, encode_inet, parse_inet, unmapped, unspecified};
 use super::control::ControlMessage;
 use super::options::{BUFFER_DEFAULT, Options};
 use super::socket::{NewSocket, Outgoing, Owner, Protocol, Received, Socket};
 use super::stack::{Arrival, Endpoint, Rules, Transport};
-use super::NetNamespace;
 use crate::Result;
 use crate::executor::wait::Waiter;
 use crate::kernel::Task;
@@ -46,7 +46,14 @@ pub struct InetSocket {
 }
 
 /// socket(2) for AF_INET and AF_INET6.
-pub fn create(task: &Task, net: &Arc<NetNamespace>, owner: Owner, family: u16, kind: u32, protocol: i32) -> Result<Arc<Socket>> {
+pub fn create(
+    task: &Task,
+    net: &Arc<NetNamespace>,
+    owner: Owner,
+    family: u16,
+    kind: u32,
+    protocol: i32,
+) -> Result<Arc<Socket>> {
     if !(0..s::IPPROTO_MAX).contains(&protocol) {
         return Err(Errno::EINVAL);
     }

@@ -15,8 +15,8 @@ use moat_abi::socket as s;
 use super::stack::{Endpoint, Interface, InterfaceAddress, NetStack, Transport};
 use crate::Result;
 use crate::sync::{Mutex, Rank};
-use ports::Ports;
 pub use ports::EPHEMERAL;
+use ports::Ports;
 use tcp::Tcp;
 use udp::Udp;
 

@@ -166,15 +166,7 @@ mod tests {
     use super::*;
 
     fn rules(reuse_address: bool, reuse_port: bool) -> Rules {
-        Rules {
-            reuse_address,
-            reuse_port,
-            v6_only: false,
-            broadcast: false,
-            uid: 0,
-            send_buffer: 1,
-            receive_buffer: 1,
-        }
+        Rules { reuse_address, reuse_port, v6_only: false, broadcast: false, uid: 0, send_buffer: 1, receive_buffer: 1 }
     }
 
     fn at(text: &str) -> SocketAddr {

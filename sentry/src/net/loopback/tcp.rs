@@ -223,7 +223,7 @@ impl Tcp {
             state.phase = Phase::Closed;
             state.peer = None;
             state.error = error;
-            state.aborted = true;
+            state.aborted = error.is_some();
             if state.automatic {
                 state.automatic = false;
                 state.local = None;
@@ -307,10 +307,12 @@ impl Tcp {
                 Some(Ok(()))
             }
             Phase::Connected => Some(Err(Errno::EISCONN)),
-            Phase::Closed if waited && state.aborted => Some(Err(state.error.take().unwrap_or(Errno::ECONNREFUSED))),
-            Phase::Closed if state.unheard => {
+            Phase::Closed if (waited && state.aborted) || state.unheard => {
+                // As tcp_disconnect does.
                 state.unheard = false;
                 state.aborted = false;
+                state.shut_read = false;
+                state.shut_write = false;
                 Some(Err(state.error.take().unwrap_or(Errno::ECONNABORTED)))
             }
             Phase::Closed => None,
@@ -338,8 +340,6 @@ impl Tcp {
             state.phase = Phase::Waiting;
             state.aborted = false;
             state.error = None;
-            state.shut_read = false;
-            state.shut_write = false;
             state.hold
         };
         if let Some(hold) = hold {
@@ -361,7 +361,13 @@ impl Endpoint for TcpEnd {
         self.tcp.take(address, rules).map(|_| ())
     }
 
-    fn connect(&self, address: Option<SocketAddr>, rules: Rules, nonblocking: bool, waiter: Option<&mut Waiter>) -> Result<()> {
+    fn connect(
+        &self,
+        address: Option<SocketAddr>,
+        rules: Rules,
+        nonblocking: bool,
+        waiter: Option<&mut Waiter>,
+    ) -> Result<()> {
         let tcp = &self.tcp;
         let Some(to) = address else {
             tcp.end(Some(Duration::ZERO), true);
@@ -499,7 +505,7 @@ impl Endpoint for TcpEnd {
             let (n, relieved) = ring.read(buf, peek);
             (n, relieved, ring.ended)
         };
-        if n == 0 && !buf.is_empty() {
+        if n == 0 && (!buf.is_empty() || incoming.lock().is_empty()) {
             if !ended && let Some(error) = state.error.take() {
                 return Err(error);
             }
@@ -517,7 +523,12 @@ impl Endpoint for TcpEnd {
             let mut state = self.tcp.state.lock();
             state.notice_reset();
             match state.number() {
-                s::TCP_CLOSE => return Err(Errno::ENOTCONN),
+                s::TCP_CLOSE => {
+                    // It says so, and yet shuts down, even a connection to come (inet_shutdown).
+                    state.shut_read |= read;
+                    state.shut_write |= write;
+                    return Err(Errno::ENOTCONN);
+                }
                 s::TCP_LISTEN | s::TCP_SYN_SENT => {
                     drop(state);
                     if read {

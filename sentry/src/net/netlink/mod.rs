@@ -45,10 +45,7 @@ impl PortIds {
         }
         // Numbers that no process has, as netlink_autobind: from the top, -4097 and down.
         let others = (1..=u32::MAX - 4096).rev();
-        std::iter::once(pid)
-            .chain(others)
-            .find(|&id| id != 0 && taken.insert((protocol, id)))
-            .ok_or(Errno::EADDRINUSE)
+        std::iter::once(pid).chain(others).find(|&id| id != 0 && taken.insert((protocol, id))).ok_or(Errno::EADDRINUSE)
     }
 
     fn release(&self, protocol: i32, id: u32) {

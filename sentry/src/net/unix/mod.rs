@@ -17,10 +17,10 @@ use moat_abi::errno::Errno;
 use moat_abi::poll::PollEvents;
 use moat_abi::socket::{self as s, MsgFlags, UCred};
 
+use super::NetNamespace;
 use super::address::{self, UnixAddress};
 use super::options::{self, Options};
 use super::socket::{NewSocket, Outgoing, Owner, Protocol, Received, Socket};
-use super::NetNamespace;
 use crate::Result;
 use crate::executor::wait::{WaitQueue, Waiter};
 use crate::fs::{OpenFile, Path};
@@ -125,7 +125,8 @@ impl Core {
     fn carried(&self) -> Vec<Arc<OpenFile>> {
         let (mut files, pending): (Vec<_>, Vec<_>) = {
             let state = self.state.lock();
-            let files = state.queue.iter().filter_map(|s| s.rights.as_ref()).flat_map(inflight::Rights::duplicate_quietly);
+            let files =
+                state.queue.iter().filter_map(|s| s.rights.as_ref()).flat_map(inflight::Rights::duplicate_quietly);
             (files.collect(), state.pending.iter().cloned().collect())
         };
         for core in pending {
@@ -311,6 +312,7 @@ impl UnixSocket {
     /// Puts a new connection into the backlog of `other`: its far end, and the credentials of who listens.
     fn enter_backlog(&self, task: &Task, other: &Arc<Core>) -> Result<(Arc<Core>, UCred)> {
         let far = Core::new(self.net.next_id(), self.core.kind, Arc::new(other.options.inherit()));
+        let caller = Owner::of(task).ucred();
         let mut listener = other.state.lock();
         if listener.dead || listener.shut_read || listener.status != Status::Listening {
             return Err(Errno::ECONNREFUSED);
@@ -323,7 +325,7 @@ impl UnixSocket {
             state.status = Status::Established;
             state.address = listener.address.clone();
             state.peer = Some(self.core.clone());
-            state.peer_credentials = Owner::of(task).ucred();
+            state.peer_credentials = caller;
             state.accepted = false;
         }
         listener.pending.push_back(far.clone());
@@ -383,10 +385,13 @@ impl Protocol for UnixSocket {
 
     fn bind(&self, task: &Task, address: &[u8]) -> Result<()> {
         let Some(name) = UnixAddress::parse(address)? else { return self.bind_automatic() };
-        if self.core.state.lock().address.is_some() {
-            return Err(Errno::EINVAL);
-        }
+        let bound = self.core.state.lock().address.is_some();
         let (key, place) = match &name {
+            // That the path is taken is found out first.
+            UnixAddress::Path(path) if bound => {
+                return Err(names::check_path(task, path).err().unwrap_or(Errno::EINVAL));
+            }
+            UnixAddress::Abstract(_) if bound => return Err(Errno::EINVAL),
             UnixAddress::Abstract(bytes) => (self.net.unix.take_abstract(bytes, &self.core)?, None),
             UnixAddress::Path(path) => {
                 let (key, place) = self.net.unix.take_path(task, path, &self.core)?;
@@ -400,6 +405,7 @@ impl Protocol for UnixSocket {
         if !self.core.is_connection() {
             return Err(Errno::EOPNOTSUPP);
         }
+        let caller = Owner::of(task).ucred();
         {
             let mut state = self.core.state.lock();
             if state.address.is_none() || !matches!(state.status, Status::Unconnected | Status::Listening) {
@@ -407,7 +413,7 @@ impl Protocol for UnixSocket {
             }
             state.status = Status::Listening;
             state.backlog = backlog as usize;
-            state.peer_credentials = Owner::of(task).ucred();
+            state.peer_credentials = caller;
         }
         self.core.writable.wake_all();
         Ok(())

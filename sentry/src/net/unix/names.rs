@@ -10,7 +10,7 @@ use super::Core;
 use crate::Result;
 use crate::fs::inode::{Inode, NodeKind};
 use crate::fs::permission::{self, Access};
-use crate::fs::walk::{self, LastKind};
+use crate::fs::walk::{self, Last, LastKind};
 use crate::fs::{Path, open};
 use crate::kernel::Task;
 use crate::net::address::UnixAddress;
@@ -47,6 +47,19 @@ fn node_key(inode: &Arc<dyn Inode>) -> Result<Key> {
     Ok(Key::Node(attributes.device, attributes.inode))
 }
 
+/// Where a node is to be made. `EADDRINUSE` if something is there.
+pub fn check_path(task: &Task, path: &[u8]) -> Result<Last> {
+    let base = task.fs().directory();
+    let last = match walk::resolve_parent(task, &base, path)? {
+        LastKind::Name(last) => last,
+        LastKind::Special(_) => return Err(Errno::EADDRINUSE),
+    };
+    if !last.directory.dentry.lookup(&last.name)?.is_negative() {
+        return Err(Errno::EADDRINUSE);
+    }
+    if last.slash { Err(Errno::ENOENT) } else { Ok(last) }
+}
+
 impl Names {
     /// Takes an abstract name. `EADDRINUSE`.
     pub fn take_abstract(&self, name: &[u8], core: &Arc<Core>) -> Result<Key> {
@@ -77,18 +90,7 @@ impl Names {
 
     /// Makes the node at `path` and takes it. `EADDRINUSE` if something is there.
     pub fn take_path(&self, task: &Task, path: &[u8], core: &Arc<Core>) -> Result<(Key, Path)> {
-        let base = task.fs().directory();
-        let last = match walk::resolve_parent(task, &base, path)? {
-            LastKind::Name(last) => last,
-            LastKind::Special(_) => return Err(Errno::EADDRINUSE),
-        };
-        let there = last.directory.dentry.lookup(&last.name)?;
-        if !there.is_negative() {
-            return Err(Errno::EADDRINUSE);
-        }
-        if last.slash {
-            return Err(Errno::ENOENT);
-        }
+        let last = check_path(task, path)?;
         let made = open::create(task, &last, NodeKind::Socket, 0o777)
             .map_err(|e| if e == Errno::EEXIST { Errno::EADDRINUSE } else { e })?;
         let key = node_key(made.inode()?)?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use moat_abi::socket::UCred;
 
+use super::Core;
 use super::inflight::Rights;
-use crate::net::address::UnixAddress;
 
 /// What the kernel's own bookkeeping of a message counts against the sender's buffer.
 const OVERHEAD: usize = 768;
@@ -22,13 +22,13 @@ pub struct Segment {
     pub credentials: Option<UCred>,
     /// Files that go along.
     pub rights: Option<Rights>,
-    /// The sender's name.
-    pub from: Option<Arc<UnixAddress>>,
+    /// The sender of a message: the receiver is told the name that it has by then.
+    pub from: Option<Arc<Core>>,
 }
 
 impl Segment {
     /// A segment that nobody has read yet.
-    pub fn new(data: Vec<u8>, credentials: Option<UCred>, rights: Option<Rights>, from: Option<Arc<UnixAddress>>) -> Self {
+    pub fn new(data: Vec<u8>, credentials: Option<UCred>, rights: Option<Rights>, from: Option<Arc<Core>>) -> Self {
         Self { data, done: 0, credentials, rights, from }
     }
 

@@ -39,7 +39,7 @@ impl Core {
                 if let Some(error) = state.error.take() {
                     return Err(error);
                 }
-                return if state.shut_read || buf.is_empty() { Ok(Received::default()) } else { Err(Errno::EAGAIN) };
+                return if state.shut_read { Ok(Received::default()) } else { Err(Errno::EAGAIN) };
             }
             let received = match peek {
                 true => self.peek_pieces(&state, buf),
@@ -115,7 +115,7 @@ impl Core {
     }
 
     pub(super) fn receive_message(&self, buf: &mut [u8], flags: MsgFlags) -> Result<Received> {
-        let (mut received, from, full, relieved) = {
+        let (mut received, from, full, relieved, done) = {
             let mut state = self.state.lock();
             if self.is_connection() && state.status != Status::Established {
                 return Err(Errno::ENOTCONN);
@@ -136,17 +136,21 @@ impl Core {
                 false => first.rights.take().map(super::inflight::Rights::land),
             };
             let mut relieved = false;
+            // The segment must not end under the lock: it may be the last to hold its sender.
+            let mut done = None;
             if !flags.contains(MsgFlags::PEEK) {
-                state.queue.pop();
+                done = state.queue.pop();
                 relieved = state.relieved(true);
             }
-            (self.received(n, Some(credentials), files.unwrap_or_default()), from, full, relieved)
+            (self.received(n, Some(credentials), files.unwrap_or_default()), from, full, relieved, done)
         };
         if relieved {
             self.writable.wake_all();
         }
         received.full = full;
-        received.from = from.map(|a| UnixAddress::encode(Some(&a)));
+        let name = from.and_then(|sender| sender.state.lock().address.clone());
+        drop(done);
+        received.from = name.map(|a| UnixAddress::encode(Some(&a)));
         if full > received.copied {
             received.flags |= MsgFlags::TRUNC;
         }

@@ -12,7 +12,12 @@ use crate::Result;
 use crate::net::socket::Outgoing;
 
 /// What goes along with the bytes.
-fn luggage(sender: &Core, receiver: &Core, accepted: bool, message: &mut Outgoing<'_>) -> (Option<UCred>, Option<Rights>) {
+fn luggage(
+    sender: &Core,
+    receiver: &Core,
+    accepted: bool,
+    message: &mut Outgoing<'_>,
+) -> (Option<UCred>, Option<Rights>) {
     let wanted = !accepted || sender.options.passes_credentials() || receiver.options.passes_credentials();
     let credentials = message.stated.or_else(|| wanted.then(|| message.sender.ucred()));
     let rights = (!message.rights.is_empty()).then(|| Rights::new(std::mem::take(message.rights)));
@@ -96,7 +101,7 @@ impl UnixSocket {
         if message.data.len() > limit - 32 {
             return Err(Errno::EMSGSIZE);
         }
-        let (peer, from) = {
+        let peer = {
             let mut state = self.core.state.lock();
             if connection && state.status != Status::Established {
                 return Err(Errno::ENOTCONN);
@@ -107,7 +112,7 @@ impl UnixSocket {
             if state.shut_write {
                 return Err(Errno::EPIPE);
             }
-            (state.peer.clone(), state.address.clone())
+            state.peer.clone()
         };
         let named = message.to.filter(|_| !connection);
         let target = match named {
@@ -118,7 +123,7 @@ impl UnixSocket {
             waiter.listen(&target.writable);
             waiter.listen(&self.core.readable);
         }
-        let sent = self.deliver(&target, message, limit, from);
+        let sent = self.deliver(&target, message, limit);
         match sent {
             Ok(()) => {
                 target.readable.wake_all();
@@ -138,13 +143,7 @@ impl UnixSocket {
         }
     }
 
-    fn deliver(
-        &self,
-        target: &Arc<Core>,
-        message: &mut Outgoing<'_>,
-        limit: usize,
-        from: Option<Arc<crate::net::address::UnixAddress>>,
-    ) -> Result<()> {
+    fn deliver(&self, target: &Arc<Core>, message: &mut Outgoing<'_>, limit: usize) -> Result<()> {
         let mut other = target.state.lock();
         if other.dead {
             return Err(if self.core.is_connection() { Errno::EPIPE } else { Errno::ECONNREFUSED });
@@ -165,7 +164,7 @@ impl UnixSocket {
             return Err(Errno::EAGAIN);
         }
         let (credentials, rights) = luggage(&self.core, target, other.accepted, message);
-        other.queue.push(Segment::new(message.data.to_vec(), credentials, rights, from));
+        other.queue.push(Segment::new(message.data.to_vec(), credentials, rights, Some(self.core.clone())));
         Ok(())
     }
 }

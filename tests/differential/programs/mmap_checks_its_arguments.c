@@ -1,0 +1,45 @@
+#include "check.h"
+
+#define MAP(...) (mmap(__VA_ARGS__) == MAP_FAILED ? -1L : 0L)
+
+int main(void)
+{
+	int rw = MUST(open("rw", O_RDWR | O_CREAT, 0644)), ro = MUST(open("rw", O_RDONLY)), wo = MUST(open("rw", O_WRONLY));
+	int dir = MUST(open(".", O_RDONLY)), path = MUST(open("rw", O_PATH)), pipes[2];
+	MUST(ftruncate(rw, 8192));
+	MUST(pipe(pipes));
+	TELL(MAP(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	TELL(MAP(NULL, 4096, PROT_READ, MAP_ANONYMOUS, -1, 0));
+	TELL(MAP(NULL, 4096, PROT_READ, MAP_PRIVATE, -1, 0));
+	TELL(MAP(NULL, 4096, PROT_READ, MAP_PRIVATE, rw, 100));
+	TELL(MAP(NULL, 1ul << 60, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+	TELL(MAP(NULL, -1ul, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	TELL(MAP((void *)4097, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	TELL(MAP((void *)-4096ul, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	TELL(MAP(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ro, 0));
+	TELL(MAP(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, ro, 0));
+	TELL(MAP(NULL, 4096, PROT_READ, MAP_PRIVATE, wo, 0));
+	TELL(MAP(NULL, 4096, PROT_WRITE, MAP_SHARED, wo, 0));
+	TELL(MAP(NULL, 4096, PROT_READ, MAP_SHARED, ro, 0));
+	TELL(MAP(NULL, 4096, PROT_READ, MAP_PRIVATE, dir, 0));
+	TELL(MAP(NULL, 4096, PROT_READ, MAP_PRIVATE, path, 0));
+	TELL(MAP(NULL, 4096, PROT_READ, MAP_PRIVATE, pipes[0], 0));
+	TELL(MAP(NULL, 4096, PROT_READ, MAP_SHARED, rw, 1ul << 40));
+	TELL(MAP(NULL, 4096, PROT_READ, MAP_SHARED, rw, -4096));
+	TELL(MAP(NULL, 4096, PROT_READ, MAP_SHARED_VALIDATE | 0x4000000, rw, 0));
+	TELL(MAP(NULL, 4096, PROT_READ, MAP_SHARED_VALIDATE, rw, 0));
+	char *shared = mmap(NULL, 4096, PROT_READ, MAP_SHARED, ro, 0);
+	TELL(mprotect(shared, 4096, PROT_READ | PROT_WRITE));
+	TELL(mprotect(shared, 4096, PROT_NONE));
+	TELL(mprotect(shared + 1, 4096, PROT_READ));
+	TELL(mprotect(shared, 0, PROT_READ));
+	TELL(mprotect(shared, 4096, 0x100));
+	char *two = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TELL(munmap(two + 4096, 4096));
+	TELL(mprotect(two, 8192, PROT_READ));
+	TELL(munmap(two + 1, 4096));
+	TELL(munmap(two, 0));
+	TELL(munmap(two + 4096, 4096));
+	TELL(munmap((void *)-4096ul, 8192));
+	return 0;
+}

@@ -1,0 +1,68 @@
+#include "check.h"
+
+int main(void)
+{
+	umask(0);
+	put("private", "x", 0600);
+	put("readable", "x", 0644);
+	put("group", "x", 0060);
+	put("none", "x", 0000);
+	chown("group", 0, 2000);
+	mkdir("closed", 0700);
+	put("closed/file", "x", 0666);
+	mkdir("listable", 0744);
+	put("listable/file", "x", 0666);
+	mkdir("passable", 0711);
+	put("passable/file", "x", 0666);
+	mkdir("sticky", 01777);
+	put("sticky/roots", "x", 0666);
+	mkdir("open", 0777);
+	put("open/roots", "x", 0600);
+	TRY(open("none", O_RDWR));
+	TELL(access("none", R_OK | W_OK));
+	TELL(access("none", X_OK));
+	gid_t groups[] = { 2000 };
+	MUST(chmod(".", 0755));
+	MUST(syscall(SYS_setgroups, 1, groups));
+	MUST(setresgid(1000, 1000, 1000));
+	MUST(setresuid(1000, 1000, 1000));
+	TRY(open("private", O_RDONLY));
+	TRY(open("readable", O_RDONLY));
+	TRY(open("readable", O_WRONLY));
+	TRY(open("group", O_RDWR));
+	TRY(open("none", O_RDONLY));
+	TRY(open("none", O_PATH));
+	TRY(open("closed/file", O_RDONLY));
+	TRY(open("closed", O_RDONLY));
+	TRY(open("listable", O_RDONLY));
+	TRY(open("listable/file", O_RDONLY));
+	TRY(open("passable", O_RDONLY));
+	TRY(open("passable/file", O_RDWR));
+	TRY(open("passable/new", O_RDWR | O_CREAT, 0644));
+	TELL(unlink("sticky/roots"));
+	TELL(rename("sticky/roots", "sticky/x"));
+	TRY(open("sticky/mine", O_RDWR | O_CREAT, 0644));
+	TELL(unlink("sticky/mine"));
+	TELL(unlink("open/roots"));
+	TELL(chmod("readable", 0777));
+	TELL(chown("readable", 1000, 1000));
+	TELL(access("readable", W_OK));
+	TELL(access("readable", R_OK));
+	TELL(chdir("closed"));
+	TELL(mkdir("x", 0755));
+	TELL(truncate("readable", 0));
+	TELL(utimes("readable", NULL));
+	put("open/own", "x", 0644);
+	TELL(chown("open/own", 1000, 2000));
+	TELL(chown("open/own", 1000, 3000));
+	TELL(chown("open/own", 0, -1));
+	TELL(chmod("open/own", 06755));
+	struct stat stat;
+	MUST(lstat("open/own", &stat));
+	printf("%o\n", stat.st_mode);
+	int fd = MUST(open("open/own", O_WRONLY));
+	write(fd, "y", 1);
+	MUST(lstat("open/own", &stat));
+	printf("%o\n", stat.st_mode);
+	return 0;
+}
