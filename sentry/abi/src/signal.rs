@@ -249,7 +249,7 @@ impl SigAltStack {
 }
 
 /// `siginfo_t`.
-#[derive(Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SigInfo {
     pub signo: i32,
@@ -257,12 +257,6 @@ pub struct SigInfo {
     pub code: i32,
     pad: i32,
     fields: [u32; 28],
-}
-
-impl Default for SigInfo {
-    fn default() -> Self {
-        Self { signo: 0, errno: 0, code: 0, pad: 0, fields: [0; 28] }
-    }
 }
 
 impl std::fmt::Debug for SigInfo {
