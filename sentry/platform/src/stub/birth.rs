@@ -126,7 +126,7 @@ pub fn birth(flags: i32, setup: impl FnOnce() -> Result<(), i32>) -> Result<Newb
         unsafe { libc::_exit(1) };
     }
     // The writer stays open in the shared table for the child, which is the lead's; its number must not be reused.
-    std::mem::forget(signal_writer);
+    let _ = std::mem::ManuallyDrop::new(signal_writer);
     // The child's end is closed by the child's last write and by the emptying of the table; ours is the same number.
     let _ = std::mem::ManuallyDrop::new(ready_writer);
     // SAFETY: the kernel put a new descriptor there.
