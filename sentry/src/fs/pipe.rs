@@ -95,8 +95,11 @@ pub fn pair(flags: OpenFlags) -> (Arc<OpenFile>, Arc<OpenFile>) {
     (reader, writer)
 }
 
-/// The pipes behind the FIFOs that are open, by device and inode.
-static FIFOS: Mutex<Option<HashMap<(u64, u64), Weak<Pipe>>>> = Mutex::new(Rank::Leaf, None);
+/// Pipes by the device and inode of their FIFOs.
+type Fifos = HashMap<(u64, u64), Weak<Pipe>>;
+
+/// The pipes behind the FIFOs that are open.
+static FIFOS: Mutex<Option<Fifos>> = Mutex::new(Rank::Leaf, None);
 
 /// Opens a FIFO. The caller waits for the other side by [`PipeEnd::peer_opens`] where it has to.
 pub fn open_fifo(inode: &Arc<dyn Inode>, flags: OpenFlags) -> Result<Arc<PipeEnd>> {

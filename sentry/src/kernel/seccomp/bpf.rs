@@ -155,7 +155,7 @@ impl Program {
 
 /// A word of `struct seccomp_data`.
 fn load(data: &CallData, offset: u32) -> u32 {
-    let half = |word: u64| if offset % 8 == 0 { word as u32 } else { (word >> 32) as u32 };
+    let half = |word: u64| if offset.is_multiple_of(8) { word as u32 } else { (word >> 32) as u32 };
     match offset {
         0 => data.number,
         4 => AUDIT_ARCH_X86_64,
