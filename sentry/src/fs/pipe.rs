@@ -238,11 +238,12 @@ impl FileOperations for PipeEnd {
         }
         let n = {
             let mut ring = self.pipe.ring.lock();
-            if ring.readers == 0 {
-                return Err(Errno::EPIPE);
-            }
+            // Nothing to write is no error, even if nobody could read it.
             if buf.is_empty() {
                 return Ok(0);
+            }
+            if ring.readers == 0 {
+                return Err(Errno::EPIPE);
             }
             let room = ring.capacity - ring.bytes.len();
             if room == 0 || (buf.len() <= PIPE_BUF && room < buf.len()) {
