@@ -145,6 +145,7 @@ fn is_dropped(
         let forced = origin == Origin::Outside && (signal == SIGKILL || signal == SIGSTOP);
         let blocked = any.signals().lock().blocked.contains(signal);
         if !forced && !(blocked && signal != SIGKILL && signal != SIGSTOP) {
+            trace_dropped(any, signal, info);
             return true;
         }
     }
@@ -159,8 +160,15 @@ fn is_dropped(
         Some(task) => !blocks(task),
         None => !tasks.iter().any(blocks),
     };
-    if dropped && let Some(tracer) = any.kernel().tracer() {
-        tracer.ignored_signal(any.tid(), info);
+    if dropped {
+        trace_dropped(any, signal, info);
     }
     dropped
+}
+
+/// A tracer is told of a signal that has no effect, unless it is one that is never reported.
+fn trace_dropped(task: &Task, signal: Signal, info: &SigInfo) {
+    if signal != SIGKILL && let Some(tracer) = task.kernel().tracer() {
+        tracer.ignored_signal(task.tid(), info);
+    }
 }
