@@ -78,7 +78,7 @@ pub struct Global {
     #[arg(long, global = true)]
     overlay: bool,
     /// Print system calls as strace does, on standard error or to a file
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "", global = true)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = STANDARD_ERROR, global = true)]
     strace: Option<PathBuf>,
     /// What happens to a host call of the kernel that is not on its list
     #[arg(long, value_name = "ACTION", default_value = "kill", hide = true, global = true)]
@@ -87,6 +87,9 @@ pub struct Global {
     #[arg(long, value_name = "FILE", global = true)]
     debug_log: Option<PathBuf>,
 }
+
+/// What `--strace` without a file means.
+const STANDARD_ERROR: &str = "/dev/stderr";
 
 /// `--network`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -115,7 +118,8 @@ impl Global {
     fn trace(&self) -> Result<Option<OwnedFd>> {
         Ok(match &self.strace {
             None => None,
-            Some(path) if path.as_os_str().is_empty() => {
+            // Not opened again: it may be a socket, and its position is the caller's.
+            Some(path) if path.as_os_str() == STANDARD_ERROR => {
                 Some(std::io::stderr().as_fd().try_clone_to_owned().context("duplicate standard error")?)
             }
             Some(path) => {

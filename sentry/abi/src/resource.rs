@@ -54,8 +54,22 @@ impl Resource {
     /// Its name behind `RLIMIT_`.
     pub fn name(self) -> &'static str {
         const NAMES: [&str; 16] = [
-            "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
-            "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
+            "CPU",
+            "FSIZE",
+            "DATA",
+            "STACK",
+            "CORE",
+            "RSS",
+            "NPROC",
+            "NOFILE",
+            "MEMLOCK",
+            "AS",
+            "LOCKS",
+            "SIGPENDING",
+            "MSGQUEUE",
+            "NICE",
+            "RTPRIO",
+            "RTTIME",
         ];
         NAMES[self as usize]
     }

@@ -249,7 +249,7 @@ impl SigAltStack {
 }
 
 /// `siginfo_t`.
-#[derive(Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SigInfo {
     pub signo: i32,
@@ -257,12 +257,6 @@ pub struct SigInfo {
     pub code: i32,
     pad: i32,
     fields: [u32; 28],
-}
-
-impl Default for SigInfo {
-    fn default() -> Self {
-        Self { signo: 0, errno: 0, code: 0, pad: 0, fields: [0; 28] }
-    }
 }
 
 impl std::fmt::Debug for SigInfo {
@@ -346,7 +340,12 @@ impl SigInfo {
 
     /// As a signalfd shows it (signalfd_copyinfo).
     pub fn to_signalfd(&self) -> SignalfdSiginfo {
-        let mut out = SignalfdSiginfo { ssi_signo: self.signo as u32, ssi_errno: self.errno, ssi_code: self.code, ..Default::default() };
+        let mut out = SignalfdSiginfo {
+            ssi_signo: self.signo as u32,
+            ssi_errno: self.errno,
+            ssi_code: self.code,
+            ..Default::default()
+        };
         let word = |at: usize| u64::from(self.fields[at]) | u64::from(self.fields[at + 1]) << 32;
         let fault = SigSet::of(&[SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP]);
         let signal = Signal::from_raw(self.signo);

@@ -169,7 +169,9 @@ plain! {
 
 /// A device number from its parts (makedev(3), kernel encoding of `struct stat`).
 pub const fn makedev(major: u32, minor: u32) -> u64 {
-    ((minor & 0xff) | ((major & 0xfff) << 8)) as u64 | (((minor & !0xff) as u64) << 12) | (((major & !0xfff) as u64) << 32)
+    ((minor & 0xff) | ((major & 0xfff) << 8)) as u64
+        | (((minor & !0xff) as u64) << 12)
+        | (((major & !0xfff) as u64) << 32)
 }
 
 /// The major number.

@@ -100,14 +100,25 @@ pub enum Source {
     /// Zeroes, private to the address space, copied on write by fork.
     Anonymous,
     /// A host file (donated by the gofer, or a memory file of the sentry) from `offset`, `MAP_PRIVATE`.
-    Private { file: Arc<HostFile>, offset: u64 },
+    Private {
+        /// The file.
+        file: Arc<HostFile>,
+        /// Offset in it, in bytes; a multiple of [`PAGE_SIZE`].
+        offset: u64,
+    },
     /// The same, `MAP_SHARED`.
-    Shared { file: Arc<HostFile>, offset: u64 },
+    Shared {
+        /// The file.
+        file: Arc<HostFile>,
+        /// Offset in it, in bytes; a multiple of [`PAGE_SIZE`].
+        offset: u64,
+    },
 }
 
 /// One change of an address space. Addresses and lengths are multiples of [`PAGE_SIZE`] and lie in
 /// [`APPLICATION_START`]..[`APPLICATION_END`]; the kernel has checked that, and the platform refuses what is not.
 #[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "each variant's comment tells of its fields; `at` and `len` are in bytes")]
 pub enum Change {
     /// Map, replacing what was there. `populate` is MAP_POPULATE.
     Map { at: u64, len: u64, protection: Protection, source: Source, populate: bool },
@@ -173,8 +184,9 @@ pub enum Abi {
     I386,
 }
 
-/// Why the application stopped running.
+/// Why the application stopped running. Signals and codes are Linux's numbers, addresses the application's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant's comment tells of its fields")]
 pub enum Exit {
     /// It asks for a system call. The instruction pointer is behind the instruction.
     Syscall { abi: Abi, number: u64, arguments: [u64; 6] },

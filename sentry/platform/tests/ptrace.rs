@@ -7,9 +7,7 @@ use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use moat_platform::ptrace::Ptrace;
-use moat_platform::{
-    Abi, AddressSpace, Change, Context, Exit, Platform, Protection, Source, stub,
-};
+use moat_platform::{Abi, AddressSpace, Change, Context, Exit, Platform, Protection, Source, stub};
 
 fn ready<T>(poll: Poll<T>) -> T {
     match poll {

@@ -32,7 +32,8 @@ impl TimerQueue {
                 next: AtomicU64::new(0),
             });
             let runner = queue.clone();
-            let spawned = std::thread::Builder::new().name("timers".into()).stack_size(256 << 10).spawn(move || runner.run());
+            let spawned =
+                std::thread::Builder::new().name("timers".into()).stack_size(256 << 10).spawn(move || runner.run());
             if let Err(e) = spawned {
                 crate::fatal(&format!("cannot start the timer thread: {e}"));
             }

@@ -58,7 +58,13 @@ impl FdTable {
     }
 
     /// Puts `file` at exactly `fd` (dup2); returns what was there.
-    pub fn replace(&self, fd: i32, file: Arc<OpenFile>, close_on_exec: bool, limit: u64) -> Result<Option<Arc<OpenFile>>> {
+    pub fn replace(
+        &self,
+        fd: i32,
+        file: Arc<OpenFile>,
+        close_on_exec: bool,
+        limit: u64,
+    ) -> Result<Option<Arc<OpenFile>>> {
         let at = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
         if at as u64 >= limit.min(NR_OPEN) {
             return Err(Errno::EBADF);

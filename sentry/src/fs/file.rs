@@ -209,7 +209,8 @@ const CHANGEABLE: OpenFlags = OpenFlags::APPEND
 impl OpenFile {
     /// A description of the file at `path` (or of one without a path).
     pub fn new(operations: Arc<dyn FileOperations>, path: Option<Path>, flags: OpenFlags) -> Arc<Self> {
-        let kept = flags - (OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::NOCTTY | OpenFlags::TRUNC | OpenFlags::CLOEXEC);
+        let kept =
+            flags - (OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::NOCTTY | OpenFlags::TRUNC | OpenFlags::CLOEXEC);
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             operations,

@@ -1,7 +1,7 @@
 //! Mounts and the mount namespace.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use moat_abi::errno::Errno;
 use moat_abi::mount::MountFlags;
@@ -154,9 +154,11 @@ impl MountNamespace {
                 .iter()
                 .rev()
                 .find(|m| {
-                    m.state.lock_nested().place.as_ref().is_some_and(|p| {
-                        Arc::ptr_eq(&p.dentry, &path.dentry) && Arc::ptr_eq(&p.mount, &path.mount)
-                    })
+                    m.state
+                        .lock_nested()
+                        .place
+                        .as_ref()
+                        .is_some_and(|p| Arc::ptr_eq(&p.dentry, &path.dentry) && Arc::ptr_eq(&p.mount, &path.mount))
                 })
                 .cloned();
             match above {

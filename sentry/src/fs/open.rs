@@ -92,7 +92,9 @@ pub fn open_found(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenF
     if writes || flags.bits() & 3 == 3 {
         access = access.and(Access::WRITE);
     }
-    if matches!(file_type, FileType::CharDevice | FileType::BlockDevice) && path.mount.flags().contains(MountFlags::NODEV) {
+    if matches!(file_type, FileType::CharDevice | FileType::BlockDevice)
+        && path.mount.flags().contains(MountFlags::NODEV)
+    {
         return Err(Errno::EACCES);
     }
     let attributes = inode.attributes()?;

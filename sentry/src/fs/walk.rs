@@ -55,13 +55,7 @@ pub fn resolve(task: &Task, base: &Path, path: &[u8], follow: bool) -> Result<Pa
 }
 
 /// The same with the restrictions of `openat2`.
-pub fn resolve_restricted(
-    task: &Task,
-    base: &Path,
-    path: &[u8],
-    follow: bool,
-    restrict: ResolveFlags,
-) -> Result<Path> {
+pub fn resolve_restricted(task: &Task, base: &Path, path: &[u8], follow: bool, restrict: ResolveFlags) -> Result<Path> {
     let mut walk = Walk::new(task, base, path, restrict)?;
     while let Some(name) = walk.rest.pop() {
         let last = walk.rest.is_empty();
@@ -79,12 +73,7 @@ pub fn resolve_parent(task: &Task, base: &Path, path: &[u8]) -> Result<LastKind>
 }
 
 /// The same with the restrictions of `openat2`.
-pub fn resolve_parent_restricted(
-    task: &Task,
-    base: &Path,
-    path: &[u8],
-    restrict: ResolveFlags,
-) -> Result<LastKind> {
+pub fn resolve_parent_restricted(task: &Task, base: &Path, path: &[u8], restrict: ResolveFlags) -> Result<LastKind> {
     let mut walk = Walk::new(task, base, path, restrict)?;
     loop {
         let Some(name) = walk.rest.pop() else { return Ok(LastKind::Special(walk.at)) };

@@ -318,4 +318,3 @@ fn abandon(task: &Arc<Task>) {
         process.tasks.remove(&task.tid());
     }
 }
-

@@ -153,7 +153,8 @@ impl Credentials {
         new.permitted = permitted;
         new.effective = if self.securebits & SECBIT_NOROOT == 0 && new.euid == 0 { permitted } else { new.ambient };
         new.securebits &= !SECBIT_KEEP_CAPS;
-        let secure = new.uid != new.euid || new.gid != new.egid || (set_id && !new.effective.is_empty() && new.uid != 0);
+        let secure =
+            new.uid != new.euid || new.gid != new.egid || (set_id && !new.effective.is_empty() && new.uid != 0);
         (new, secure)
     }
 }

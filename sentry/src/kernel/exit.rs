@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use moat_abi::signal::{SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SigActionFlags, SigInfo, Signal};
 
-use super::signal::send::{self, Origin};
 use super::signal::SIG_IGN;
+use super::signal::send::{self, Origin};
 use super::{Current, Kernel, Task, ThreadGroup, futex};
 
 /// Decides that the whole process ends with this wait status. The calling thread sets its own `ending`.
@@ -169,8 +169,7 @@ fn tell_parent(kernel: &Arc<Kernel>, group: &Arc<ThreadGroup>, status: u32) {
         (Signal::from_raw(exit_signal as i32), parent.tasks().first().map(|t| t.handlers()))
     {
         let action = handlers.get(SIGCHLD);
-        reap = signal == SIGCHLD
-            && (action.handler == SIG_IGN || action.flags.contains(SigActionFlags::NOCLDWAIT));
+        reap = signal == SIGCHLD && (action.handler == SIG_IGN || action.flags.contains(SigActionFlags::NOCLDWAIT));
         let (code, value) = match status & 0x7f {
             0 => (SigInfo::CLD_EXITED, (status >> 8) as i32 & 0xff),
             signal if status & 0x80 != 0 => (SigInfo::CLD_DUMPED, signal as i32),
@@ -211,8 +210,12 @@ fn has_stopped(tree: &super::ProcessTree, process_group: u32) -> bool {
 /// The end of init ends everybody (pid_namespaces(7)).
 async fn end_everything(kernel: &Arc<Kernel>, init: &Arc<ThreadGroup>) {
     loop {
-        let others: Vec<_> =
-            kernel.tree().processes().filter(|(pid, p)| *pid != 1 && p.zombie.is_none()).map(|(_, p)| p.group.clone()).collect();
+        let others: Vec<_> = kernel
+            .tree()
+            .processes()
+            .filter(|(pid, p)| *pid != 1 && p.zombie.is_none())
+            .map(|(_, p)| p.group.clone())
+            .collect();
         if others.is_empty() {
             return;
         }

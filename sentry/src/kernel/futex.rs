@@ -182,7 +182,14 @@ impl FutexTable {
 }
 
 /// FUTEX_WAIT and FUTEX_WAIT_BITSET: sleeps while the word has `value`. `EAGAIN` if it has another, `ETIMEDOUT`.
-pub async fn wait(current: &Current, address: u64, value: u32, bitset: u32, private: bool, until: Option<Instant>) -> Result<()> {
+pub async fn wait(
+    current: &Current,
+    address: u64,
+    value: u32,
+    bitset: u32,
+    private: bool,
+    until: Option<Instant>,
+) -> Result<()> {
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
@@ -210,7 +217,9 @@ pub async fn wait(current: &Current, address: u64, value: u32, bitset: u32, priv
         // A wake that came together with the end of the wait counts.
         Err(_) if !table.remove(&waiter) => Ok(()),
         Err(WaitEnd::TimedOut) => Err(Errno::ETIMEDOUT),
-        Err(WaitEnd::Interrupted) => Err(if until.is_some() { Errno::ERESTART_RESTARTBLOCK } else { Errno::ERESTARTSYS }),
+        Err(WaitEnd::Interrupted) => {
+            Err(if until.is_some() { Errno::ERESTART_RESTARTBLOCK } else { Errno::ERESTARTSYS })
+        }
     }
 }
 
@@ -253,7 +262,13 @@ pub fn compare_word(old: u32, operation: u32) -> Result<bool> {
 
 /// FUTEX_LOCK_PI (`wait`) and FUTEX_TRYLOCK_PI: takes the lock, or queues for it. Priorities are not inherited, since
 /// all tasks have the same here.
-pub async fn lock_pi(current: &mut Current, address: u64, private: bool, until: Option<Instant>, wait: bool) -> Result<()> {
+pub async fn lock_pi(
+    current: &mut Current,
+    address: u64,
+    private: bool,
+    until: Option<Instant>,
+    wait: bool,
+) -> Result<()> {
     let memory = current.memory_manager();
     let key = Key::of(&memory, address, private)?;
     let kernel = current.kernel().clone();

@@ -78,10 +78,7 @@ impl ProcessTree {
 
     fn in_use(&self, id: u32) -> bool {
         self.processes.contains_key(&id)
-            || self
-                .processes
-                .values()
-                .any(|p| p.tasks.contains_key(&id) || p.process_group == id || p.session == id)
+            || self.processes.values().any(|p| p.tasks.contains_key(&id) || p.process_group == id || p.session == id)
     }
 
     /// Adds a process.

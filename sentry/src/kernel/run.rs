@@ -6,8 +6,8 @@ use std::time::Instant;
 use moat_abi::signal::{SIGKILL, SigInfo, Signal};
 use moat_platform::Exit;
 
-use super::{Current, exit, fault};
 use super::signal::{deliver, send};
+use super::{Current, exit, fault};
 use crate::syscalls;
 
 /// Runs a task to its end.
@@ -38,12 +38,8 @@ pub async fn run(mut current: Current) {
             Exit::HostSignal { signal } => {
                 if let Some(signal) = Signal::from_raw(signal) {
                     // A host signal that finds the guest's queue full is lost, as on Linux.
-                    let _ = send::to_process(
-                        current.group_ref(),
-                        signal,
-                        SigInfo::kernel(signal),
-                        send::Origin::Outside,
-                    );
+                    let _ =
+                        send::to_process(current.group_ref(), signal, SigInfo::kernel(signal), send::Origin::Outside);
                 }
             }
             Exit::Dead => {

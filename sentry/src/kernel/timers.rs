@@ -86,7 +86,8 @@ fn fire_real(group: &Arc<ThreadGroup>) {
         let Some(timer) = state.timers.real.take() else { return };
         if !timer.interval.is_zero() {
             let (expires, _) = next_expiry(timer.expires, timer.interval);
-            state.timers.real = Some(RealTimer { expires, interval: timer.interval, _armed: arm(group, expires, None) });
+            state.timers.real =
+                Some(RealTimer { expires, interval: timer.interval, _armed: arm(group, expires, None) });
         }
     }
     // SIGALRM is no queued signal; it cannot be refused.

@@ -6,8 +6,8 @@ use moat_abi::errno::Errno;
 use moat_abi::signal::{SIGCHLD, SigActionFlags, SigInfo, Signal};
 
 use super::process_tree::ProcessTree;
-use super::signal::send::{self, Origin};
 use super::signal::SIG_IGN;
+use super::signal::send::{self, Origin};
 use super::thread_group::ThreadGroup;
 use super::usage::Usage;
 use crate::Result;

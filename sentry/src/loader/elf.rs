@@ -183,7 +183,11 @@ async fn map_segment(memory: &MemoryManager, image: &Image, segment: &ProgramHea
         memory.map(request, limits).await?;
     }
     let file_pages_end = if segment.p_filesz > 0 { page_round_up(file_end).ok_or(Errno::ENOEXEC)? } else { start };
-    if memory_end > file_end && segment.p_filesz > 0 && file_pages_end > file_end && protection.contains(Protection::WRITE) {
+    if memory_end > file_end
+        && segment.p_filesz > 0
+        && file_pages_end > file_end
+        && protection.contains(Protection::WRITE)
+    {
         let zeroes = vec![0u8; (file_pages_end - file_end) as usize];
         memory.user().write_bytes(file_end, &zeroes)?;
     }

@@ -158,7 +158,9 @@ fn parse_script(head: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
     let line = match head.iter().position(|&b| b == b'\n') {
         Some(end) => &head[2..end],
         // Without an end of line the interpreter must at least be followed by a blank, or the file end here.
-        None if head.len() < HEAD || head[2..].trim_ascii_start().iter().any(|&b| b == b' ' || b == b'\t') => &head[2..],
+        None if head.len() < HEAD || head[2..].trim_ascii_start().iter().any(|&b| b == b' ' || b == b'\t') => {
+            &head[2..]
+        }
         None => return Err(Errno::ENOEXEC),
     };
     let line = line.split(|&b| b == 0).next().unwrap_or(line).trim_ascii();

@@ -23,7 +23,8 @@ impl MemoryManager {
             drop(removed);
         } else if new > old {
             // A gap of a guard stays free above the heap.
-            if self.vmas.lock().find_above(old).is_some_and(|v| v.start < new.saturating_add(moat_platform::PAGE_SIZE)) {
+            if self.vmas.lock().find_above(old).is_some_and(|v| v.start < new.saturating_add(moat_platform::PAGE_SIZE))
+            {
                 return layout.brk;
             }
             let request = MapRequest {

@@ -115,7 +115,9 @@ impl MemoryManager {
             if address < APPLICATION_START {
                 return Err(Errno::EPERM);
             }
-            if flags.contains(MapFlags::FIXED_NOREPLACE) && vmas.find_above(address).is_some_and(|v| v.start < address + len) {
+            if flags.contains(MapFlags::FIXED_NOREPLACE)
+                && vmas.find_above(address).is_some_and(|v| v.start < address + len)
+            {
                 return Err(Errno::EEXIST);
             }
             return Ok(address);
@@ -149,7 +151,9 @@ impl MemoryManager {
         let nothing = {
             let vmas = self.vmas.lock();
             let parts = vmas.within(start, start + len);
-            if vmas.count() >= MAX_MAP_COUNT && parts.iter().any(|p| vmas.find(p.start).is_some_and(|v| v.len() > p.len())) {
+            if vmas.count() >= MAX_MAP_COUNT
+                && parts.iter().any(|p| vmas.find(p.start).is_some_and(|v| v.len() > p.len()))
+            {
                 return Err(Errno::ENOMEM);
             }
             parts.is_empty()
@@ -195,7 +199,8 @@ impl MemoryManager {
                 }
                 to = hole;
             }
-            if protection.contains(Protection::WRITE) && vmas.within(from, to).iter().any(|v| v.shared && !v.may_write) {
+            if protection.contains(Protection::WRITE) && vmas.within(from, to).iter().any(|v| v.shared && !v.may_write)
+            {
                 return Err(Errno::EACCES);
             }
         }
@@ -260,7 +265,9 @@ impl MemoryManager {
                     }
                     changes.push(Change::Advise { at: part.start, len: part.len(), advice: a::DONTNEED });
                 }
-                a::WIPEONFORK if part.shared || !matches!(part.backing, Backing::Anonymous) => return Err(Errno::EINVAL),
+                a::WIPEONFORK if part.shared || !matches!(part.backing, Backing::Anonymous) => {
+                    return Err(Errno::EINVAL);
+                }
                 a::REMOVE => {
                     if !part.shared || !part.may_write {
                         return Err(if part.shared { Errno::EACCES } else { Errno::EINVAL });

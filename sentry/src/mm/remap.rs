@@ -143,13 +143,8 @@ impl MemoryManager {
         }
         copy.start = at;
         copy.end = at + new_len;
-        let change = Change::Map {
-            at,
-            len: new_len,
-            protection: copy.protection,
-            source: source_of(&copy),
-            populate: false,
-        };
+        let change =
+            Change::Map { at, len: new_len, protection: copy.protection, source: source_of(&copy), populate: false };
         self.apply(&[change]).await?;
         let dropped = {
             let mut vmas = self.vmas();

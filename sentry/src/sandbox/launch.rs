@@ -191,7 +191,10 @@ fn descriptors(files: Vec<OwnedFd>, first: i32) -> Result<FdTable, StartError> {
 /// Makes `cwd` the working directory; what is missing of it is made.
 fn enter_directory(task: &Arc<Task>, cwd: &str) -> Result<(), StartError> {
     let refused = |e: Errno| {
-        StartError::new(e, format!("chdir to cwd ({cwd:?}) set in config.json failed: {}", e.description().to_lowercase()))
+        StartError::new(
+            e,
+            format!("chdir to cwd ({cwd:?}) set in config.json failed: {}", e.description().to_lowercase()),
+        )
     };
     let mut at: Path = task.fs().root();
     let own = task.credentials();

@@ -80,7 +80,13 @@ pub async fn nanosleep(current: &mut Current, time: In<Timespec>, remainder: Out
 }
 
 /// clock_nanosleep(2).
-pub async fn clock_nanosleep(current: &mut Current, clock: i32, flags: u32, time: In<Timespec>, remainder: Out<Timespec>) -> Result<()> {
+pub async fn clock_nanosleep(
+    current: &mut Current,
+    clock: i32,
+    flags: u32,
+    time: In<Timespec>,
+    remainder: Out<Timespec>,
+) -> Result<()> {
     let clock = Clock::from_id(clock)?;
     let time = time.read(&current.memory())?.duration().ok_or(Errno::EINVAL)?;
     let id = match clock {

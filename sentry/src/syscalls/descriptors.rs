@@ -150,7 +150,11 @@ pub async fn fcntl(current: &mut Current, fd: Fd, command: i32, argument: u64) -
 
 /// 64-bit programs always open with O_LARGEFILE, which F_GETFL shows for what open(2) made.
 fn large_file(file: &OpenFile) -> OpenFlags {
-    if file.path().is_some() && !file.flags().contains(OpenFlags::PATH) { OpenFlags::LARGEFILE } else { OpenFlags::empty() }
+    if file.path().is_some() && !file.flags().contains(OpenFlags::PATH) {
+        OpenFlags::LARGEFILE
+    } else {
+        OpenFlags::empty()
+    }
 }
 
 fn owner(current: &Current, file: &Arc<OpenFile>, command: i32, argument: u64) -> Result<u64> {

@@ -40,7 +40,14 @@ pub async fn execve(current: &mut Current, path: UserPath, argv: UserStrings, en
 }
 
 /// execveat(2).
-pub async fn execveat(current: &mut Current, dirfd: DirFd, path: UserPath, argv: UserStrings, envp: UserStrings, flags: AtFlags) -> Result<Replaced> {
+pub async fn execveat(
+    current: &mut Current,
+    dirfd: DirFd,
+    path: UserPath,
+    argv: UserStrings,
+    envp: UserStrings,
+    flags: AtFlags,
+) -> Result<Replaced> {
     if flags.bits() & !(AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH).bits() != 0 {
         return Err(Errno::EINVAL);
     }

@@ -117,7 +117,13 @@ pub fn read_iovec(memory: &UserMemory, address: u64, count: usize) -> Result<Vec
 }
 
 /// One read into the segments. Streams give what one piece gives; files are read until the segments are full.
-async fn read_into(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u64, usize)], at: At, nowait: bool) -> Result<usize> {
+async fn read_into(
+    current: &mut Current,
+    file: &Arc<OpenFile>,
+    segments: &[(u64, usize)],
+    at: At,
+    nowait: bool,
+) -> Result<usize> {
     let operations = file.operations()?.clone();
     if file.downcast::<crate::net::Socket>().is_some() {
         return super::sendrecv::read(current, file, segments, nowait).await;
@@ -141,7 +147,9 @@ async fn read_into(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u64
             let nonblocking = file.nonblocking() || nowait || done > 0;
             let attempt = || operations.read_by(&current.task, file, piece, position);
             match operations.read_patience() {
-                Some(patience) => until_ready_within(current, file, nonblocking, patience, attempt).await.map(|n| n.unwrap_or(0)),
+                Some(patience) => {
+                    until_ready_within(current, file, nonblocking, patience, attempt).await.map(|n| n.unwrap_or(0))
+                }
                 None => until_ready(current, file, nonblocking, attempt).await,
             }
         };
@@ -207,7 +215,14 @@ pub fn gather(memory: &UserMemory, segments: &[(u64, usize)], mut skip: usize, l
     Ok(bytes)
 }
 
-async fn write_from(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u64, usize)], at: At, append: bool, nowait: bool) -> Result<usize> {
+async fn write_from(
+    current: &mut Current,
+    file: &Arc<OpenFile>,
+    segments: &[(u64, usize)],
+    at: At,
+    append: bool,
+    nowait: bool,
+) -> Result<usize> {
     if file.downcast::<crate::net::Socket>().is_some() {
         return super::sendrecv::write(current, file, segments, nowait).await;
     }
@@ -247,7 +262,14 @@ async fn write_from(current: &mut Current, file: &Arc<OpenFile>, segments: &[(u6
 }
 
 /// Writes bytes of the sentry's; all of them, unless the file is non-blocking or the write is interrupted.
-async fn write_bytes(current: &mut Current, file: &Arc<OpenFile>, bytes: &[u8], at: At, append: bool, nonblocking: bool) -> Result<usize> {
+async fn write_bytes(
+    current: &mut Current,
+    file: &Arc<OpenFile>,
+    bytes: &[u8],
+    at: At,
+    append: bool,
+    nonblocking: bool,
+) -> Result<usize> {
     let operations = file.operations()?.clone();
     if file.seeking() == Seeking::Stream {
         let mut done = 0;
@@ -387,7 +409,14 @@ pub async fn writev(current: &mut Current, fd: Fd, vector: UserOpaque, count: us
 }
 
 /// preadv(2); the high half of the offset is always 0 on 64-bit.
-pub async fn preadv(current: &mut Current, fd: Fd, vector: UserOpaque, count: usize, offset: i64, _high: u64) -> Result<usize> {
+pub async fn preadv(
+    current: &mut Current,
+    fd: Fd,
+    vector: UserOpaque,
+    count: usize,
+    offset: i64,
+    _high: u64,
+) -> Result<usize> {
     let file = for_reading(current, fd)?;
     let at = positioned(&file, offset)?;
     directory_check(&file)?;
@@ -396,7 +425,14 @@ pub async fn preadv(current: &mut Current, fd: Fd, vector: UserOpaque, count: us
 }
 
 /// pwritev(2).
-pub async fn pwritev(current: &mut Current, fd: Fd, vector: UserOpaque, count: usize, offset: i64, _high: u64) -> Result<usize> {
+pub async fn pwritev(
+    current: &mut Current,
+    fd: Fd,
+    vector: UserOpaque,
+    count: usize,
+    offset: i64,
+    _high: u64,
+) -> Result<usize> {
     let file = for_writing(current, fd)?;
     let at = positioned(&file, offset)?;
     let segments = read_iovec(&current.memory(), vector.0, count)?;
@@ -406,7 +442,15 @@ pub async fn pwritev(current: &mut Current, fd: Fd, vector: UserOpaque, count: u
 const RWF_KNOWN: u32 = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND;
 
 /// preadv2(2).
-pub async fn preadv2(current: &mut Current, fd: Fd, vector: UserOpaque, count: usize, offset: i64, _high: u64, flags: u32) -> Result<usize> {
+pub async fn preadv2(
+    current: &mut Current,
+    fd: Fd,
+    vector: UserOpaque,
+    count: usize,
+    offset: i64,
+    _high: u64,
+    flags: u32,
+) -> Result<usize> {
     if flags & !RWF_KNOWN != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
@@ -418,7 +462,15 @@ pub async fn preadv2(current: &mut Current, fd: Fd, vector: UserOpaque, count: u
 }
 
 /// pwritev2(2).
-pub async fn pwritev2(current: &mut Current, fd: Fd, vector: UserOpaque, count: usize, offset: i64, _high: u64, flags: u32) -> Result<usize> {
+pub async fn pwritev2(
+    current: &mut Current,
+    fd: Fd,
+    vector: UserOpaque,
+    count: usize,
+    offset: i64,
+    _high: u64,
+    flags: u32,
+) -> Result<usize> {
     if flags & !RWF_KNOWN != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
@@ -479,7 +531,14 @@ pub async fn sendfile(current: &mut Current, to: Fd, from: Fd, offset: InOut<i64
     Ok(done)
 }
 
-async fn copy_range(current: &mut Current, source: &Arc<OpenFile>, target: &Arc<OpenFile>, start: u64, to: At, count: usize) -> Result<usize> {
+async fn copy_range(
+    current: &mut Current,
+    source: &Arc<OpenFile>,
+    target: &Arc<OpenFile>,
+    start: u64,
+    to: At,
+    count: usize,
+) -> Result<usize> {
     let operations = source.operations()?.clone();
     let mut buffer = vec![0u8; count.min(PIECE)];
     let mut done = 0;
@@ -510,7 +569,15 @@ async fn copy_range(current: &mut Current, source: &Arc<OpenFile>, target: &Arc<
 }
 
 /// copy_file_range(2).
-pub async fn copy_file_range(current: &mut Current, from: Fd, from_offset: InOut<i64>, to: Fd, to_offset: InOut<i64>, count: usize, flags: u32) -> Result<usize> {
+pub async fn copy_file_range(
+    current: &mut Current,
+    from: Fd,
+    from_offset: InOut<i64>,
+    to: Fd,
+    to_offset: InOut<i64>,
+    count: usize,
+    flags: u32,
+) -> Result<usize> {
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
@@ -678,4 +745,3 @@ pub fn ioctl(current: &mut Current, fd: Fd, command: u32, argument: u64) -> Resu
     }
     Ok(0)
 }
-

@@ -14,7 +14,14 @@ use crate::kernel::futex::{self, Key};
 use crate::kernel::{Current, timers};
 
 /// FUTEX_WAIT until an instant; sets up the restart after a signal.
-pub async fn wait_until(current: &mut Current, address: u64, value: u32, bitset: u32, private: bool, until: Option<Instant>) -> Result<u64> {
+pub async fn wait_until(
+    current: &mut Current,
+    address: u64,
+    value: u32,
+    bitset: u32,
+    private: bool,
+    until: Option<Instant>,
+) -> Result<u64> {
     let result = futex::wait(current, address, value, bitset, private, until).await;
     if let (Err(Errno::ERESTART_RESTARTBLOCK), Some(until)) = (&result, until) {
         current.restart = Some(RestartBlock::Futex { address, value, bitset, private, until });
@@ -23,7 +30,15 @@ pub async fn wait_until(current: &mut Current, address: u64, value: u32, bitset:
 }
 
 /// futex(2).
-pub async fn futex(current: &mut Current, address: Address, operation: u32, value: u32, timeout: u64, second: Address, value3: u32) -> Result<u64> {
+pub async fn futex(
+    current: &mut Current,
+    address: Address,
+    operation: u32,
+    value: u32,
+    timeout: u64,
+    second: Address,
+    value3: u32,
+) -> Result<u64> {
     let private = operation & f::PRIVATE_FLAG != 0;
     let command = operation & !(f::PRIVATE_FLAG | f::CLOCK_REALTIME);
     let realtime = operation & f::CLOCK_REALTIME != 0;
@@ -111,4 +126,3 @@ pub fn get_robust_list(current: &mut Current, pid: Pid, head: Out<u64>, size: Ou
     size.write(&memory, &(size_of::<f::RobustListHead>() as u64))?;
     head.write(&memory, &task.robust_list.load(Ordering::Relaxed))
 }
-

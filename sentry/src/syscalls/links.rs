@@ -41,7 +41,13 @@ pub fn readlink(current: &mut Current, path: UserPath, buffer: OutBytes<2>, size
 }
 
 /// readlinkat(2).
-pub fn readlinkat(current: &mut Current, dirfd: DirFd, path: UserPath, buffer: OutBytes<3>, size: i32) -> Result<usize> {
+pub fn readlinkat(
+    current: &mut Current,
+    dirfd: DirFd,
+    path: UserPath,
+    buffer: OutBytes<3>,
+    size: i32,
+) -> Result<usize> {
     do_readlink(current, dirfd, path, buffer.0, size)
 }
 
@@ -68,7 +74,11 @@ fn do_readlink(current: &Current, dirfd: DirFd, path: UserPath, buffer: u64, siz
 }
 
 /// How a magic link reads: as its own text (`pipe:[7]`), or as the path that it leads to.
-fn shown_target(current: &Current, inode: &Arc<dyn crate::fs::Inode>, leads: Result<crate::fs::Path>) -> Result<Vec<u8>> {
+fn shown_target(
+    current: &Current,
+    inode: &Arc<dyn crate::fs::Inode>,
+    leads: Result<crate::fs::Path>,
+) -> Result<Vec<u8>> {
     if let Ok(text) = inode.readlink_for(current) {
         return Ok(text);
     }
@@ -89,12 +99,20 @@ pub fn link(current: &mut Current, old: UserPath, new: UserPath) -> Result<()> {
 }
 
 /// linkat(2).
-pub fn linkat(current: &mut Current, old_dirfd: DirFd, old: UserPath, new_dirfd: DirFd, new: UserPath, flags: AtFlags) -> Result<()> {
+pub fn linkat(
+    current: &mut Current,
+    old_dirfd: DirFd,
+    old: UserPath,
+    new_dirfd: DirFd,
+    new: UserPath,
+    flags: AtFlags,
+) -> Result<()> {
     if flags.bits() & !(AtFlags::SYMLINK_FOLLOW | AtFlags::EMPTY_PATH).bits() != 0 {
         return Err(Errno::EINVAL);
     }
     let empty = flags.contains(AtFlags::EMPTY_PATH);
-    let source = lookup_or_descriptor(current, old_dirfd, old, flags.contains(AtFlags::SYMLINK_FOLLOW), empty)?.path()?;
+    let source =
+        lookup_or_descriptor(current, old_dirfd, old, flags.contains(AtFlags::SYMLINK_FOLLOW), empty)?.path()?;
     let path = new.read(&current.memory())?;
     let last = match walk::resolve_parent(current, &base(current, new_dirfd, &path)?, &path)? {
         LastKind::Name(last) => last,
@@ -151,7 +169,11 @@ pub fn unlinkat(current: &mut Current, dirfd: DirFd, path: UserPath, flags: AtFl
     if flags.bits() & !AtFlags::REMOVEDIR.bits() != 0 {
         return Err(Errno::EINVAL);
     }
-    if flags.contains(AtFlags::REMOVEDIR) { remove_directory(current, dirfd, path) } else { do_unlink(current, dirfd, path) }
+    if flags.contains(AtFlags::REMOVEDIR) {
+        remove_directory(current, dirfd, path)
+    } else {
+        do_unlink(current, dirfd, path)
+    }
 }
 
 fn do_unlink(current: &Current, dirfd: DirFd, path: UserPath) -> Result<()> {
@@ -191,7 +213,14 @@ pub fn renameat(current: &mut Current, old_dirfd: DirFd, old: UserPath, new_dirf
 }
 
 /// renameat2(2).
-pub fn renameat2(current: &mut Current, old_dirfd: DirFd, old: UserPath, new_dirfd: DirFd, new: UserPath, flags: RenameFlags) -> Result<()> {
+pub fn renameat2(
+    current: &mut Current,
+    old_dirfd: DirFd,
+    old: UserPath,
+    new_dirfd: DirFd,
+    new: UserPath,
+    flags: RenameFlags,
+) -> Result<()> {
     let known = RenameFlags::NOREPLACE | RenameFlags::EXCHANGE | RenameFlags::WHITEOUT;
     if flags.bits() & !known.bits() != 0
         || (flags.contains(RenameFlags::EXCHANGE) && flags.intersects(RenameFlags::NOREPLACE | RenameFlags::WHITEOUT))
@@ -215,7 +244,14 @@ pub fn renameat2(current: &mut Current, old_dirfd: DirFd, old: UserPath, new_dir
     move_name(current, &from, &child, &to, &target, flags)
 }
 
-fn move_name(current: &Current, from: &Last, child: &Arc<Dentry>, to: &Last, target: &Arc<Dentry>, flags: RenameFlags) -> Result<()> {
+fn move_name(
+    current: &Current,
+    from: &Last,
+    child: &Arc<Dentry>,
+    to: &Last,
+    target: &Arc<Dentry>,
+    flags: RenameFlags,
+) -> Result<()> {
     let inode = child.inode()?.clone();
     let is_directory = inode.file_type() == FileType::Directory;
     let exchange = flags.contains(RenameFlags::EXCHANGE);

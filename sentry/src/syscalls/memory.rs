@@ -19,7 +19,15 @@ fn limits(current: &Current) -> MapLimits {
 }
 
 /// mmap(2).
-pub async fn mmap(current: &mut Current, address: Address, len: u64, prot: Prot, flags: MapFlags, fd: Fd, offset: u64) -> Result<Address> {
+pub async fn mmap(
+    current: &mut Current,
+    address: Address,
+    len: u64,
+    prot: Prot,
+    flags: MapFlags,
+    fd: Fd,
+    offset: u64,
+) -> Result<Address> {
     if !matches!(flags.kind(), 1..=3) {
         return Err(Errno::EINVAL);
     }
@@ -28,7 +36,8 @@ pub async fn mmap(current: &mut Current, address: Address, len: u64, prot: Prot,
         return Err(Errno::ENOMEM);
     }
     if flags.kind() == 3 {
-        let legacy = MapFlags::from_bits_retain(0xf | 0x10 | 0x20 | 0x40 | 0x100 | 0x1800 | 0x1_f000 | 0x2_0000 | 0x10_0000);
+        let legacy =
+            MapFlags::from_bits_retain(0xf | 0x10 | 0x20 | 0x40 | 0x100 | 0x1800 | 0x1_f000 | 0x2_0000 | 0x10_0000);
         if flags.bits() & !legacy.bits() != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
@@ -73,7 +82,14 @@ pub async fn pkey_mprotect(current: &mut Current, address: Address, len: u64, pr
 }
 
 /// mremap(2).
-pub async fn mremap(current: &mut Current, old: Address, old_len: u64, new_len: u64, flags: MremapFlags, new: Address) -> Result<Address> {
+pub async fn mremap(
+    current: &mut Current,
+    old: Address,
+    old_len: u64,
+    new_len: u64,
+    flags: MremapFlags,
+    new: Address,
+) -> Result<Address> {
     let memory = current.memory_manager();
     memory.remap(old.0, old_len, new_len, flags, new.0, limits(current)).await.map(Address)
 }
@@ -158,7 +174,8 @@ pub fn msync(current: &mut Current, address: Address, len: u64, flags: MsyncFlag
         if flags.contains(MsyncFlags::INVALIDATE) && part.locked {
             return Err(Errno::EBUSY);
         }
-        if let (true, true, Backing::File { file, .. }) = (flags.contains(MsyncFlags::SYNC), part.shared, &part.backing) {
+        if let (true, true, Backing::File { file, .. }) = (flags.contains(MsyncFlags::SYNC), part.shared, &part.backing)
+        {
             file.raw_operations().sync(file, true)?;
         }
     }
@@ -187,16 +204,38 @@ pub fn mincore(current: &mut Current, address: Address, len: u64, vector: OutByt
 }
 
 /// process_vm_readv(2).
-pub fn process_vm_readv(current: &mut Current, pid: Pid, local: UserOpaque, local_count: usize, remote: UserOpaque, remote_count: usize) -> Result<usize> {
+pub fn process_vm_readv(
+    current: &mut Current,
+    pid: Pid,
+    local: UserOpaque,
+    local_count: usize,
+    remote: UserOpaque,
+    remote_count: usize,
+) -> Result<usize> {
     process_vm(current, pid.0, local.0, local_count, remote.0, remote_count, false)
 }
 
 /// process_vm_writev(2).
-pub fn process_vm_writev(current: &mut Current, pid: Pid, local: UserOpaque, local_count: usize, remote: UserOpaque, remote_count: usize) -> Result<usize> {
+pub fn process_vm_writev(
+    current: &mut Current,
+    pid: Pid,
+    local: UserOpaque,
+    local_count: usize,
+    remote: UserOpaque,
+    remote_count: usize,
+) -> Result<usize> {
     process_vm(current, pid.0, local.0, local_count, remote.0, remote_count, true)
 }
 
-fn process_vm(current: &mut Current, pid: i32, local: u64, local_count: usize, remote: u64, remote_count: usize, write: bool) -> Result<usize> {
+fn process_vm(
+    current: &mut Current,
+    pid: i32,
+    local: u64,
+    local_count: usize,
+    remote: u64,
+    remote_count: usize,
+    write: bool,
+) -> Result<usize> {
     use super::file::{gather, read_iovec, scatter};
     let own = current.memory();
     let locals = read_iovec(&own, local, local_count)?;
@@ -222,4 +261,3 @@ fn process_vm(current: &mut Current, pid: i32, local: u64, local_count: usize, r
     }
     Ok(done)
 }
-

@@ -37,7 +37,13 @@ pub fn lookup(current: &Current, dirfd: DirFd, path: UserPath, follow: bool) -> 
 }
 
 /// The same where an empty path means the descriptor itself (AT_EMPTY_PATH).
-pub fn lookup_or_descriptor(current: &Current, dirfd: DirFd, path: UserPath, follow: bool, empty: bool) -> Result<Target> {
+pub fn lookup_or_descriptor(
+    current: &Current,
+    dirfd: DirFd,
+    path: UserPath,
+    follow: bool,
+    empty: bool,
+) -> Result<Target> {
     let path = match path.0 {
         0 if empty => Vec::new(),
         _ => path.read(&current.memory())?,
@@ -118,7 +124,13 @@ pub async fn creat(current: &mut Current, path: UserPath, mode: ModeBits) -> Res
 }
 
 /// openat(2).
-pub async fn openat(current: &mut Current, dirfd: DirFd, path: UserPath, flags: OpenFlags, mode: ModeBits) -> Result<Fd> {
+pub async fn openat(
+    current: &mut Current,
+    dirfd: DirFd,
+    path: UserPath,
+    flags: OpenFlags,
+    mode: ModeBits,
+) -> Result<Fd> {
     do_open(current, dirfd, path, lenient(flags, mode)).await
 }
 

@@ -9,9 +9,9 @@ use super::arguments::{Fd, InOut, Out, UserOpaque};
 use super::descriptors::install;
 use super::file::{gather, read_iovec, scatter, until_ready};
 use crate::Result;
+use crate::fs::OpenFile;
 use crate::fs::file::Seeking;
 use crate::fs::pipe::{self, PipeEnd};
-use crate::fs::OpenFile;
 use crate::kernel::Current;
 
 const SPLICE_NONBLOCK: u32 = 2;
@@ -42,7 +42,12 @@ pub fn pipe2(current: &mut Current, out: Out<[i32; 2]>, flags: OpenFlags) -> Res
     })
 }
 
-fn offset_of(memory: &crate::mm::user::UserMemory, file: &Arc<OpenFile>, is_pipe: bool, offset: InOut<i64>) -> Result<Option<u64>> {
+fn offset_of(
+    memory: &crate::mm::user::UserMemory,
+    file: &Arc<OpenFile>,
+    is_pipe: bool,
+    offset: InOut<i64>,
+) -> Result<Option<u64>> {
     if offset.is_null() {
         return Ok(None);
     }
@@ -53,7 +58,15 @@ fn offset_of(memory: &crate::mm::user::UserMemory, file: &Arc<OpenFile>, is_pipe
 }
 
 /// splice(2): through the sentry's memory, whole pieces or nothing lost.
-pub async fn splice(current: &mut Current, from: Fd, from_offset: InOut<i64>, to: Fd, to_offset: InOut<i64>, count: usize, flags: u32) -> Result<usize> {
+pub async fn splice(
+    current: &mut Current,
+    from: Fd,
+    from_offset: InOut<i64>,
+    to: Fd,
+    to_offset: InOut<i64>,
+    count: usize,
+    flags: u32,
+) -> Result<usize> {
     if flags & !SPLICE_KNOWN != 0 {
         return Err(Errno::EINVAL);
     }
@@ -100,7 +113,8 @@ pub async fn splice(current: &mut Current, from: Fd, from_offset: InOut<i64>, to
     let to_at = target_start.unwrap_or_else(|| if seekable { *target.position().lock() } else { 0 });
     let mut done = 0;
     while done < got {
-        let attempt = until_ready(current, &target, false, || sink.write_at(&target, &bytes[done..got], to_at + done as u64));
+        let attempt =
+            until_ready(current, &target, false, || sink.write_at(&target, &bytes[done..got], to_at + done as u64));
         match attempt.await {
             Ok(n) => done += n,
             Err(e) if done == 0 => return Err(e),

@@ -71,9 +71,7 @@ pub fn prctl(current: &mut Current, option: i32, a2: u64, a3: u64, a4: u64, a5: 
             current.parent_death_signal.store(a2 as u32, Ordering::Relaxed);
             Ok(0)
         }
-        s::PR_GET_PDEATHSIG => {
-            memory.write(a2, &current.parent_death_signal.load(Ordering::Relaxed)).map(|()| 0)
-        }
+        s::PR_GET_PDEATHSIG => memory.write(a2, &current.parent_death_signal.load(Ordering::Relaxed)).map(|()| 0),
         s::PR_GET_DUMPABLE => Ok(u64::from(current.group_ref().state().lock().dumpable)),
         s::PR_SET_DUMPABLE => {
             if a2 > 1 {
@@ -194,4 +192,3 @@ fn capabilities(current: &mut Current, option: i32, a2: u64, a3: u64, rest_is_ze
         _ => Err(Errno::EINVAL),
     }
 }
-

@@ -16,7 +16,14 @@ use crate::kernel::clone::CloneRequest;
 use crate::kernel::{Current, Task, clone as tasks, exit as ends};
 
 /// clone(2).
-pub async fn clone(current: &mut Current, flags: CloneFlags, stack: Address, parent_tid: UserOpaque, child_tid: UserOpaque, tls: Address) -> Result<u32> {
+pub async fn clone(
+    current: &mut Current,
+    flags: CloneFlags,
+    stack: Address,
+    parent_tid: UserOpaque,
+    child_tid: UserOpaque,
+    tls: Address,
+) -> Result<u32> {
     let exit_signal = (flags.bits() & 0xff) as u32;
     let flags = CloneFlags::from_bits_retain(flags.bits() & 0xffff_ff00);
     if flags.contains(CloneFlags::PIDFD) && flags.contains(CloneFlags::PARENT_SETTID) {
@@ -78,15 +85,7 @@ pub async fn clone3(current: &mut Current, args: In<CloneArgs>, size: usize) -> 
 }
 
 fn plain(flags: CloneFlags) -> CloneRequest {
-    CloneRequest {
-        flags,
-        exit_signal: SIGCHLD.raw() as u32,
-        stack: 0,
-        parent_tid: 0,
-        child_tid: 0,
-        tls: 0,
-        pidfd: 0,
-    }
+    CloneRequest { flags, exit_signal: SIGCHLD.raw() as u32, stack: 0, parent_tid: 0, child_tid: 0, tls: 0, pidfd: 0 }
 }
 
 /// fork(2).

@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use moat_abi::errno::Errno;
 use moat_abi::signal::{
-    MINSIGSTKSZ, RawSigAction, SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGCONT, SIGKILL, SIGSTOP, SS_AUTODISARM, SS_DISABLE,
-    SS_ONSTACK, SigAction, SigActionFlags, SigAltStack, SigInfo, SigSet, Signal,
+    MINSIGSTKSZ, RawSigAction, SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGCONT, SIGKILL, SIGSTOP, SS_AUTODISARM,
+    SS_DISABLE, SS_ONSTACK, SigAction, SigActionFlags, SigAltStack, SigInfo, SigSet, Signal,
 };
 use moat_abi::time::Timespec;
 
 use super::arguments::{Fd, In, Out, Pid, Replaced, SignalNumber};
 use crate::Result;
 use crate::fs::pidfd::PidFd;
-use crate::kernel::signal::send::{self, Origin};
 use crate::kernel::signal::frame;
+use crate::kernel::signal::send::{self, Origin};
 use crate::kernel::task::WaitEnd;
 use crate::kernel::{Current, Task, ThreadGroup, timers};
 
@@ -34,7 +34,13 @@ impl SignalNumber {
 }
 
 /// rt_sigaction(2).
-pub fn rt_sigaction(current: &mut Current, number: SignalNumber, new: In<RawSigAction>, old: Out<RawSigAction>, size: usize) -> Result<()> {
+pub fn rt_sigaction(
+    current: &mut Current,
+    number: SignalNumber,
+    new: In<RawSigAction>,
+    old: Out<RawSigAction>,
+    size: usize,
+) -> Result<()> {
     check_set_size(size)?;
     let signal = Signal::from_raw(number.0).ok_or(Errno::EINVAL)?;
     let memory = current.memory();
@@ -157,7 +163,13 @@ pub async fn pause(current: &mut Current) -> Result<()> {
 }
 
 /// rt_sigtimedwait(2).
-pub async fn rt_sigtimedwait(current: &mut Current, set: In<SigSet>, out: Out<SigInfo>, timeout: In<Timespec>, size: usize) -> Result<i32> {
+pub async fn rt_sigtimedwait(
+    current: &mut Current,
+    set: In<SigSet>,
+    out: Out<SigInfo>,
+    timeout: In<Timespec>,
+    size: usize,
+) -> Result<i32> {
     check_set_size(size)?;
     let memory = current.memory();
     let wanted = set.read(&memory)?.blockable();
@@ -272,9 +284,8 @@ fn may_signal(current: &Current, group: &ThreadGroup, signal: Option<Signal>) ->
 fn send_to(current: &Current, group: &Arc<ThreadGroup>, signal: Option<Signal>, info: Option<SigInfo>) -> Result<()> {
     may_signal(current, group, signal)?;
     let Some(signal) = signal else { return Ok(()) };
-    let info = info.unwrap_or_else(|| {
-        SigInfo::user(signal, SigInfo::SI_USER, current.pid() as i32, current.credentials().uid)
-    });
+    let info = info
+        .unwrap_or_else(|| SigInfo::user(signal, SigInfo::SI_USER, current.pid() as i32, current.credentials().uid));
     send::to_process(group, signal, info, Origin::Inside)
 }
 
@@ -332,9 +343,8 @@ fn find_thread(current: &Current, group: Option<i32>, tid: Pid) -> Result<Arc<Ta
 fn send_to_thread(current: &Current, task: &Arc<Task>, signal: Option<Signal>, info: Option<SigInfo>) -> Result<()> {
     may_signal(current, task.group_ref(), signal)?;
     let Some(signal) = signal else { return Ok(()) };
-    let info = info.unwrap_or_else(|| {
-        SigInfo::user(signal, SigInfo::SI_TKILL, current.pid() as i32, current.credentials().uid)
-    });
+    let info = info
+        .unwrap_or_else(|| SigInfo::user(signal, SigInfo::SI_TKILL, current.pid() as i32, current.credentials().uid));
     send::to_task(task, signal, info, Origin::Inside)
 }
 
@@ -371,7 +381,13 @@ pub fn rt_sigqueueinfo(current: &mut Current, pid: Pid, number: SignalNumber, in
 }
 
 /// rt_tgsigqueueinfo(2).
-pub fn rt_tgsigqueueinfo(current: &mut Current, pid: Pid, tid: Pid, number: SignalNumber, info: In<SigInfo>) -> Result<()> {
+pub fn rt_tgsigqueueinfo(
+    current: &mut Current,
+    pid: Pid,
+    tid: Pid,
+    number: SignalNumber,
+    info: In<SigInfo>,
+) -> Result<()> {
     let info = forged(current, info, number, pid.0 as u32)?;
     let signal = number.checked()?;
     let task = find_thread(current, Some(pid.0), tid)?;
@@ -379,7 +395,13 @@ pub fn rt_tgsigqueueinfo(current: &mut Current, pid: Pid, tid: Pid, number: Sign
 }
 
 /// pidfd_send_signal(2).
-pub fn pidfd_send_signal(current: &mut Current, pidfd: Fd, number: SignalNumber, info: In<SigInfo>, flags: u32) -> Result<()> {
+pub fn pidfd_send_signal(
+    current: &mut Current,
+    pidfd: Fd,
+    number: SignalNumber,
+    info: In<SigInfo>,
+    flags: u32,
+) -> Result<()> {
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
@@ -413,4 +435,3 @@ pub async fn restart_syscall(current: &mut Current) -> Result<u64> {
         None => Err(Errno::EINTR),
     }
 }
-

@@ -77,7 +77,14 @@ pub fn newfstatat(current: &mut Current, dirfd: DirFd, path: UserPath, out: Out<
 }
 
 /// statx(2).
-pub fn statx(current: &mut Current, dirfd: DirFd, path: UserPath, flags: AtFlags, mask: u32, out: Out<Statx>) -> Result<()> {
+pub fn statx(
+    current: &mut Current,
+    dirfd: DirFd,
+    path: UserPath,
+    flags: AtFlags,
+    mask: u32,
+    out: Out<Statx>,
+) -> Result<()> {
     let sync = AtFlags::STATX_FORCE_SYNC | AtFlags::STATX_DONT_SYNC;
     let known = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::EMPTY_PATH | sync;
     if mask & s::STATX_RESERVED != 0 || flags.bits() & !known.bits() != 0 || flags.contains(sync) {
@@ -353,7 +360,13 @@ fn from_timevals(times: Option<[Timeval; 2]>) -> Result<Option<[Timespec; 2]>> {
 }
 
 /// utimensat(2). A NULL path means the descriptor.
-pub fn utimensat(current: &mut Current, dirfd: DirFd, path: UserPath, times: In<[Timespec; 2]>, flags: AtFlags) -> Result<()> {
+pub fn utimensat(
+    current: &mut Current,
+    dirfd: DirFd,
+    path: UserPath,
+    times: In<[Timespec; 2]>,
+    flags: AtFlags,
+) -> Result<()> {
     if flags.bits() & !(AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH).bits() != 0 {
         return Err(Errno::EINVAL);
     }
@@ -442,4 +455,3 @@ pub fn fstatfs(current: &mut Current, fd: Fd, out: Out<Statfs>) -> Result<()> {
     };
     out.write(&current.memory(), &statfs)
 }
-

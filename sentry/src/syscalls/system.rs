@@ -9,10 +9,10 @@ use moat_abi::time::CLOCK_BOOTTIME;
 use super::arguments::{In, InBytes, Out, OutBytes, Pid};
 use super::wait::rusage_of;
 use crate::Result;
+use crate::kernel::Current;
 use crate::kernel::rlimits::Limit;
 use crate::kernel::usage::Usage;
 use crate::kernel::uts::{RELEASE, VERSION};
-use crate::kernel::Current;
 
 /// uname(2).
 pub fn uname(current: &mut Current, out: Out<UtsName>) -> Result<()> {

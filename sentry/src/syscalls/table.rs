@@ -6,6 +6,8 @@ use super::arguments::*;
 use super::macros::syscalls;
 use crate::Result;
 use crate::kernel::Current;
+use crate::trace::show::{Show, View};
+use crate::trace::views::{self, control, events, files, memory, process, signals, sockets, time};
 use moat_abi::capability::CapUserHeader;
 use moat_abi::epoll::EpollEvent;
 use moat_abi::errno::Errno;
@@ -19,8 +21,6 @@ use moat_abi::socket::MsgFlags;
 use moat_abi::stat::{Stat, Statfs, Statx};
 use moat_abi::system::{SysInfo, UtsName};
 use moat_abi::time::{Itimerspec, Itimerval, Timespec, Timeval, Tms};
-use crate::trace::show::{Show, View};
-use crate::trace::views::{self, control, events, files, memory, process, signals, sockets, time};
 
 /// A call that is there.
 pub struct Call {

@@ -8,9 +8,9 @@ use moat_abi::time::{CLOCK_REALTIME, Itimerspec, Itimerval, TIMER_ABSTIME};
 
 use super::arguments::{In, Out};
 use crate::Result;
+use crate::kernel::Current;
 use crate::kernel::clock::Clock;
 use crate::kernel::timers::{self as t, Expiry, Setting};
-use crate::kernel::Current;
 
 const ITIMER_REAL: i32 = 0;
 
@@ -90,7 +90,13 @@ pub fn timer_create(current: &mut Current, clock: i32, event: In<SigEvent>, out:
 }
 
 /// timer_settime(2).
-pub fn timer_settime(current: &mut Current, id: i32, flags: u32, new: In<Itimerspec>, old: Out<Itimerspec>) -> Result<()> {
+pub fn timer_settime(
+    current: &mut Current,
+    id: i32,
+    flags: u32,
+    new: In<Itimerspec>,
+    old: Out<Itimerspec>,
+) -> Result<()> {
     let memory = current.memory();
     let new = new.read(&memory)?;
     let value = new.it_value.duration().ok_or(Errno::EINVAL)?;
@@ -121,4 +127,3 @@ pub fn timer_getoverrun(current: &mut Current, id: i32) -> Result<i32> {
 pub fn timer_delete(current: &mut Current, id: i32) -> Result<()> {
     t::delete(&current.group(), id)
 }
-

@@ -78,7 +78,14 @@ pub async fn wait4(current: &mut Current, pid: Pid, status: Out<u32>, options: u
 }
 
 /// waitid(2).
-pub async fn waitid(current: &mut Current, kind: u32, id: Pid, info: Out<SigInfo>, options: u32, usage: Out<Rusage>) -> Result<()> {
+pub async fn waitid(
+    current: &mut Current,
+    kind: u32,
+    id: Pid,
+    info: Out<SigInfo>,
+    options: u32,
+    usage: Out<Rusage>,
+) -> Result<()> {
     let events = w::WEXITED | w::WSTOPPED | w::WCONTINUED;
     let known = events | w::WNOHANG | w::WNOWAIT | w::WNOTHREAD | w::WCLONE | w::WALL;
     if options & !known != 0 || options & events == 0 {

@@ -184,10 +184,11 @@ impl PtraceContext {
                 }
             };
             match stop {
-                Stop::Signal(signal) if matches!(signal, libc::SIGTRAP | libc::SIGSEGV | libc::SIGBUS) => {
-                    if raw::signal_info(tid)?.0 > 0 {
-                        return Ok(signal);
-                    }
+                Stop::Signal(signal)
+                    if matches!(signal, libc::SIGTRAP | libc::SIGSEGV | libc::SIGBUS)
+                        && raw::signal_info(tid)?.0 > 0 =>
+                {
+                    return Ok(signal);
                 }
                 Stop::Ended => return Err(libc::ESRCH),
                 // A host signal to the stub in this very moment is lost, as one that arrives twice is.

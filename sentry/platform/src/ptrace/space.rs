@@ -38,9 +38,7 @@ impl AddressSpace for Space {
     }
 
     fn poll_context(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>> {
-        Poll::Ready(
-            self.stub.thread().map(|t| Box::new(PtraceContext::new(self.stub.clone(), t)) as Box<dyn Context>),
-        )
+        Poll::Ready(self.stub.thread().map(|t| Box::new(PtraceContext::new(self.stub.clone(), t)) as Box<dyn Context>))
     }
 
     fn set_title(&self, title: &Title) {

@@ -126,7 +126,7 @@ pub fn birth(flags: i32, setup: impl FnOnce() -> Result<(), i32>) -> Result<Newb
         unsafe { libc::_exit(1) };
     }
     // The writer stays open in the shared table for the child, which is the lead's; its number must not be reused.
-    std::mem::forget(signal_writer);
+    let _ = std::mem::ManuallyDrop::new(signal_writer);
     // The child's end is closed by the child's last write and by the emptying of the table; ours is the same number.
     let _ = std::mem::ManuallyDrop::new(ready_writer);
     // SAFETY: the kernel put a new descriptor there.
@@ -274,20 +274,19 @@ fn prepare(orders: &OrderFile, page: &OrderPage, filters: &Filters, vdso: &[Map]
         libc::mprotect(layout::CODE as *mut _, layout::CODE_SIZE as usize, libc::PROT_READ | libc::PROT_EXEC)
     }))?;
     map_fixed(layout::TITLE, layout::TITLE_SIZE, libc::PROT_READ | libc::PROT_WRITE, anonymous, -1, 0)?;
-    map_fixed(
-        layout::ORDERS,
-        4096,
-        libc::PROT_READ,
-        libc::MAP_SHARED,
-        orders.file().as_raw_fd(),
-        page.offset(),
-    )?;
+    map_fixed(layout::ORDERS, 4096, libc::PROT_READ, libc::MAP_SHARED, orders.file().as_raw_fd(), page.offset())?;
     if let Some(first) = vdso.iter().map(|m| m.start).min() {
         for map in vdso {
             let (len, to) = ((map.end - map.start) as usize, layout::VDSO + (map.start - first));
             // SAFETY: moves the kernel's own pages; nothing of this process calls them from here on.
             unsafe {
-                libc::mremap(map.start as *mut _, len, len, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, to as *mut libc::c_void)
+                libc::mremap(
+                    map.start as *mut _,
+                    len,
+                    len,
+                    libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+                    to as *mut libc::c_void,
+                )
             };
         }
     }

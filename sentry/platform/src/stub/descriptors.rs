@@ -103,7 +103,8 @@ impl SharedTable {
 
     fn request(&self, message: &[u8], control: &[ControlMessage<'_>]) -> Result<i32, PlatformError> {
         let socket = self.socket.lock();
-        sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(message)], control, MsgFlags::MSG_NOSIGNAL, None).map_err(host)?;
+        sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(message)], control, MsgFlags::MSG_NOSIGNAL, None)
+            .map_err(host)?;
         let mut reply = [0u8; 4];
         loop {
             match nix::sys::socket::recv(socket.as_raw_fd(), &mut reply, MsgFlags::empty()) {

@@ -9,16 +9,27 @@ use crate::PlatformError;
 
 /// Offsets in an order page, known to the stub's code.
 pub mod offset {
+    /// Number of the batch, a futex word: u32.
     pub const SEQUENCE: usize = 0;
+    /// How many orders it has: u32.
     pub const COUNT: usize = 4;
+    /// Descriptor of the file whose position carries results: u32.
     pub const ACK: usize = 8;
+    /// Descriptor of the event counter that says when: u32.
     pub const EVENT: usize = 12;
+    /// Where a cloned child begins: u64.
     pub const CHILD_TARGET: usize = 16;
+    /// Descriptor of the file with a forked child's order page: u32.
     pub const CHILD_FILE: usize = 24;
+    /// Descriptor that the lead's signals are written to: u32.
     pub const SIGNAL_PIPE: usize = 28;
+    /// Offset of the child's page in its file: u64.
     pub const CHILD_OFFSET: usize = 32;
+    /// The number one, for the event counter: u64.
     pub const ONE: usize = 40;
+    /// The signals that the lead takes: u64.
     pub const SIGNAL_SET: usize = 48;
+    /// The orders, 64 bytes each.
     pub const ENTRIES: usize = 64;
     /// Data that orders point to.
     pub const DATA: usize = 3072;
@@ -130,7 +141,9 @@ impl OrderPage {
         assert!(at + bytes.len() <= PAGE, "an order page has {PAGE} bytes");
         // SAFETY: within this slot's page of the mapping, which nobody else in this process writes; the stub only reads,
         // and reads entries only after the sequence number has changed.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.file.base.add(self.slot * PAGE + at), bytes.len()) };
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.file.base.add(self.slot * PAGE + at), bytes.len())
+        };
     }
 
     /// Publishes a batch and wakes the mapper.

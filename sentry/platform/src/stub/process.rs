@@ -261,7 +261,13 @@ impl Stub {
         forked
     }
 
-    fn fork_with(&self, page: OrderPage, ack: OwnedFd, event: OwnedFd, numbers: [i32; 2]) -> Result<Arc<Self>, PlatformError> {
+    fn fork_with(
+        &self,
+        page: OrderPage,
+        ack: OwnedFd,
+        event: OwnedFd,
+        numbers: [i32; 2],
+    ) -> Result<Arc<Self>, PlatformError> {
         page.put(offset::ACK, &numbers[0].to_le_bytes());
         page.put(offset::EVENT, &numbers[1].to_le_bytes());
         let commands = self.commands.lock();
@@ -468,7 +474,8 @@ impl Stub {
         let local = libc::iovec { iov_base: local.cast(), iov_len: len - left };
         let call = if write { libc::SYS_process_vm_writev } else { libc::SYS_process_vm_readv };
         // SAFETY: by this function's contract; remote addresses mean nothing in this process.
-        let got = unsafe { libc::syscall(call, self.host_pid, &raw const local, 1_usize, remotes.as_ptr(), used, 0_usize) };
+        let got =
+            unsafe { libc::syscall(call, self.host_pid, &raw const local, 1_usize, remotes.as_ptr(), used, 0_usize) };
         usize::try_from(got).unwrap_or(0)
     }
 

@@ -33,9 +33,17 @@ const CLEARED_FLAGS: u64 = 0x400 | 0x100 | 0x1_0000;
 const RESTORED_FLAGS: u64 = 0x4_0000 | 0x800 | 0x400 | 0x100 | 0x80 | 0x40 | 0x10 | 0x4 | 0x1 | 0x1_0000;
 
 /// Puts a frame on the stack and points the registers at the handler. `EFAULT` if the stack cannot take it.
-pub fn push(current: &mut Current, signal: Signal, info: &SigInfo, action: &SigAction, mask: SigSet, altstack: SigAltStack) -> Result<()> {
+pub fn push(
+    current: &mut Current,
+    signal: Signal,
+    info: &SigInfo,
+    action: &SigAction,
+    mask: SigSet,
+    altstack: SigAltStack,
+) -> Result<()> {
     let registers = *current.context.registers();
-    let on_altstack = action.flags.contains(SigActionFlags::ONSTACK) && altstack.is_enabled() && !altstack.contains(registers.rsp);
+    let on_altstack =
+        action.flags.contains(SigActionFlags::ONSTACK) && altstack.is_enabled() && !altstack.contains(registers.rsp);
     let top = if on_altstack { altstack.top() } else { registers.rsp.wrapping_sub(RED_ZONE) };
     let xstate = xstate_image(current.context.extended_state());
     let fpstate = (top.wrapping_sub(xstate.len() as u64)) & !63;
@@ -101,7 +109,11 @@ pub fn pop(current: &mut Current) -> Result<Restored> {
     get_registers(&bytes, r, flags);
     Ok(Restored {
         mask: SigSet::from_bits(get(&bytes, MASK)),
-        altstack: SigAltStack::new(get(&bytes, UCONTEXT + 16), get(&bytes, UCONTEXT + 24) as u32, get(&bytes, UCONTEXT + 32)),
+        altstack: SigAltStack::new(
+            get(&bytes, UCONTEXT + 16),
+            get(&bytes, UCONTEXT + 24) as u32,
+            get(&bytes, UCONTEXT + 32),
+        ),
     })
 }
 
@@ -117,8 +129,8 @@ fn get(bytes: &[u8], at: usize) -> u64 {
 
 fn put_registers(bytes: &mut [u8], r: &Registers, fault: crate::kernel::FaultInfo, fpstate: u64) {
     let words = [
-        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax, r.rcx, r.rsp, r.rip,
-        r.eflags,
+        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax, r.rcx, r.rsp,
+        r.rip, r.eflags,
     ];
     for (i, word) in words.into_iter().enumerate() {
         put(bytes, MCONTEXT + 8 * i, word);

@@ -11,10 +11,8 @@ pub mod send;
 
 use std::sync::Arc;
 
+use moat_abi::signal::{SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH};
 use moat_abi::signal::{SigAction, SigAltStack, SigSet, Signal};
-use moat_abi::signal::{
-    SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
-};
 
 pub use queue::SignalQueue;
 
@@ -82,7 +80,10 @@ impl SignalHandlers {
     pub fn after_exec(&self) -> Arc<Self> {
         let mut actions = *self.actions.lock();
         for action in &mut actions {
-            *action = SigAction { handler: if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL }, ..SigAction::default() };
+            *action = SigAction {
+                handler: if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL },
+                ..SigAction::default()
+            };
         }
         Arc::new(Self { actions: Mutex::new(Rank::Leaf, actions) })
     }
@@ -150,4 +151,3 @@ pub struct Stop {
     /// The signal that stopped it.
     pub signal: Signal,
 }
-

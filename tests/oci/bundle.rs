@@ -1,0 +1,127 @@
+//! A bundle, a state directory of its own, and the runtime that is driven with them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// The binary beside this test.
+pub fn moat() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let directory = test.parent().and_then(Path::parent).unwrap();
+    let moat = directory.join("moat");
+    assert!(moat.exists(), "{}: `cargo build` makes it", moat.display());
+    moat
+}
+
+pub struct Bundle {
+    directory: tempfile::TempDir,
+}
+
+/// What a verb said and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Bundle {
+    /// A bundle whose process has these arguments.
+    pub fn new(arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let rootfs = directory.path().join("rootfs");
+        for name in ["bin", "etc", "tmp", "proc", "dev", "sys"] {
+            std::fs::create_dir_all(rootfs.join(name)).unwrap();
+        }
+        std::fs::copy("/bin/busybox", rootfs.join("bin/busybox")).expect("package busybox-static");
+        for applet in ["sh", "sleep", "true", "false", "echo", "cat", "kill", "id", "env", "pwd", "ls"] {
+            std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
+        }
+        let bundle = Self { directory };
+        assert_eq!(bundle.run(&["spec", "--bundle", bundle.path()]).code, 0);
+        bundle.edit(|config| {
+            config["process"]["terminal"] = false.into();
+            config["process"]["args"] = json!(arguments);
+            config["root"]["readonly"] = false.into();
+        });
+        bundle
+    }
+
+    pub fn path(&self) -> &str {
+        self.directory.path().to_str().unwrap()
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn edit(&self, edit: impl FnOnce(&mut Value)) {
+        let path = self.file("config.json");
+        let mut config = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        edit(&mut config);
+        std::fs::write(path, serde_json::to_vec_pretty(&config).unwrap()).unwrap();
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(moat());
+        command.arg("--root").arg(self.file("state")).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a verb to its end. The streams are files: a container holds them for longer than its verb.
+    pub fn run(&self, arguments: &[&str]) -> Said {
+        let stream = |name: &str| std::fs::File::create(self.file(name)).unwrap();
+        let mut command = self.command(arguments);
+        command.stdout(stream("stdout")).stderr(stream("stderr"));
+        let mut child = command.spawn().unwrap();
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if began.elapsed() > Duration::from_secs(60) {
+                child.kill().unwrap();
+                panic!("{arguments:?} does not end");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let read = |name: &str| String::from_utf8_lossy(&std::fs::read(self.file(name)).unwrap()).into_owned();
+        Said { code: status.code().unwrap_or(-1), out: read("stdout"), err: read("stderr") }
+    }
+
+    pub fn create(&self, id: &str) -> Said {
+        self.run(&["create", "--bundle", self.path(), id])
+    }
+
+    pub fn state(&self, id: &str) -> Value {
+        let said = self.run(&["state", id]);
+        assert_eq!(said.code, 0, "{said:?}");
+        serde_json::from_str(&said.out).unwrap()
+    }
+
+    /// Waits until the container has this status.
+    pub fn await_status(&self, id: &str, status: &str) {
+        let began = Instant::now();
+        while self.state(id)["status"] != status {
+            assert!(began.elapsed() < Duration::from_secs(10), "{id} does not become {status}: {}", self.state(id));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Nothing of the container is left.
+    pub fn assert_empty(&self) {
+        let left: Vec<_> = std::fs::read_dir(self.file("state")).into_iter().flatten().flatten().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir(self.file("state")).into_iter().flatten().flatten() {
+            let id = entry.file_name();
+            let _: std::io::Result<Output> = self.command(&["delete", "--force", id.to_str().unwrap()]).output();
+        }
+    }
+}
