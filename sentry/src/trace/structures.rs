@@ -263,7 +263,7 @@ impl Structure for SigEvent {
 fn show_limit(limit: u64, to: &mut Show<'_>) {
     match limit {
         RLIM_INFINITY => to.str("RLIM64_INFINITY"),
-        _ if limit > 1024 && limit % 1024 == 0 => to.put(format_args!("{}*1024", limit / 1024)),
+        _ if limit > 1024 && limit.is_multiple_of(1024) => to.put(format_args!("{}*1024", limit / 1024)),
         _ => to.put(format_args!("{limit}")),
     }
 }

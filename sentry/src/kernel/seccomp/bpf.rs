@@ -155,7 +155,7 @@ impl Program {
 
 /// A word of `struct seccomp_data`.
 fn load(data: &CallData, offset: u32) -> u32 {
-    let half = |word: u64| if offset % 8 == 0 { word as u32 } else { (word >> 32) as u32 };
+    let half = |word: u64| if offset.is_multiple_of(8) { word as u32 } else { (word >> 32) as u32 };
     match offset {
         0 => data.number,
         4 => AUDIT_ARCH_X86_64,
@@ -282,7 +282,7 @@ mod tests {
             assert_eq!(program(lines).err(), Some(Errno::EINVAL), "{lines:?}");
         }
         assert!(program(&[(ST, 0, 0, 1), (JEQ_K, 0, 0, 0), (LD_MEM, 0, 0, 1), (RET_K, 0, 0, 0)]).is_ok());
-        assert!(program(&vec![(RET_K, 0, 0, 0); PROGRAM_MAX]).is_ok());
-        assert!(program(&vec![(RET_K, 0, 0, 0); PROGRAM_MAX + 1]).is_err());
+        assert!(program(&[(RET_K, 0, 0, 0); PROGRAM_MAX]).is_ok());
+        assert!(program(&[(RET_K, 0, 0, 0); PROGRAM_MAX + 1]).is_err());
     }
 }
