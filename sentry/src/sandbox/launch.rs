@@ -28,6 +28,7 @@ use crate::kernel::usage::Usage;
 use crate::kernel::{Current, Task, ThreadGroup, exec};
 use crate::loader;
 use crate::mm::MemoryManager;
+use crate::trace;
 
 /// A loaded process, and the terminal it was given if it asked for one.
 pub(super) type Loaded = (Current, Option<Console>);
@@ -87,6 +88,7 @@ fn load(
     let found = lookup::command(&task, config)?;
     let arguments = config.arguments.iter().map(|a| a.clone().into_bytes()).collect();
     let environment = config.environment.iter().map(|e| e.clone().into_bytes()).collect();
+    let name = found.name.clone();
     let program = loader::prepare(&task, found.path, found.name, arguments, environment)
         .map_err(|e| lookup::refused(config, e))?;
     let context = block_on(poll_fn(|cx| space.poll_context(cx)))
@@ -116,6 +118,7 @@ fn load(
     let mut current = Current::new(task, context);
     match block_on(exec::exec(&mut current, program)) {
         Ok(()) => {
+            trace::started(&mut current, &name);
             if let Some(filter) = kernel.filter() {
                 current.filters.add(filter.clone()).map_err(|e| StartError::new(e, "cannot set the seccomp filter"))?;
             }

@@ -18,6 +18,7 @@ macro_rules! syscalls {
                 shape: <$ty as Argument>::SHAPE,
                 late: <syscalls!(@view $ty $(, $view)?) as View>::LATE,
                 optional: <syscalls!(@view $ty $(, $view)?) as View>::OPTIONAL,
+                remembered: <syscalls!(@view $ty $(, $view)?) as View>::REMEMBERED,
                 show: <syscalls!(@view $ty $(, $view)?) as View>::show,
                 show_behind: <syscalls!(@view $ty $(, $view)?) as View>::show_behind,
             }),*],

@@ -49,6 +49,8 @@ pub struct Parameter {
     /// See [`View`].
     pub optional: bool,
     /// See [`View`].
+    pub remembered: usize,
+    /// See [`View`].
     pub show: fn(u64, &mut Show<'_>),
     /// See [`View`].
     pub show_behind: fn(u64, &mut Show<'_>),
@@ -112,7 +114,7 @@ syscalls! {
     37 alarm(seconds: u32) -> u64 = call timers::alarm;
     38 setitimer(which: i32 as time::IntervalTimer, new: In<Itimerval>, old: Out<Itimerval>) -> () = call timers::setitimer;
     39 getpid() -> u32 = call identity::getpid;
-    40 sendfile(to: Fd, from: Fd, offset: InOut<i64>, count: usize) -> usize = wait file::sendfile;
+    40 sendfile(to: Fd, from: Fd, offset: InOut<i64> as files::Offset, count: usize) -> usize = wait file::sendfile;
     41 socket(family: i32 as sockets::Domain, kind: u32 as sockets::SocketType, protocol: i32 as sockets::Protocol) -> Fd = call socket::socket;
     42 connect(socket: Fd, address: UserOpaque as sockets::AddressIn<2>, length: u32) -> () = wait socket::connect;
     43 accept(socket: Fd, address: UserOpaque as sockets::AddressOut<2>, length: UserOpaque as views::Length) -> Fd = wait socket::accept;
@@ -318,7 +320,7 @@ syscalls! {
     319 memfd_create(name: UserString, flags: MemfdFlags) -> Fd = call memfd::memfd_create;
     322 execveat(dirfd: DirFd, path: UserPath, argv: UserStrings, envp: UserStrings as process::Environment, flags: AtFlags) -> Replaced = wait exec::execveat;
     325 mlock2(address: Address, len: u64, flags: u32 as memory::LockFlags) -> () = wait memory::mlock2;
-    326 copy_file_range(from: Fd, from_offset: InOut<i64>, to: Fd, to_offset: InOut<i64>, count: usize, flags: u32) -> usize = wait file::copy_file_range;
+    326 copy_file_range(from: Fd, from_offset: InOut<i64> as files::Offset, to: Fd, to_offset: InOut<i64> as files::Offset, count: usize, flags: u32) -> usize = wait file::copy_file_range;
     327 preadv2(fd: Fd, vector: UserOpaque as memory::VectorOut<2>, count: usize, offset: i64, high: u64, flags: u32 as files::ReadWriteFlags) -> usize = wait file::preadv2;
     328 pwritev2(fd: Fd, vector: UserOpaque as memory::VectorIn<2>, count: usize, offset: i64, high: u64, flags: u32 as files::ReadWriteFlags) -> usize = wait file::pwritev2;
     329 pkey_mprotect(address: Address, len: u64, prot: Prot, key: i32) -> () = wait memory::pkey_mprotect;

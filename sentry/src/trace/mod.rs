@@ -29,7 +29,7 @@ use crate::kernel::signal::frame;
 use crate::sync::{Mutex, Rank};
 use crate::syscalls::arguments::Outcome;
 use crate::syscalls::table::{self, Call};
-use show::{Memory, Show};
+use show::{Memory, Show, View};
 
 /// Where strace puts the equals sign of a short line.
 const COLUMN: usize = 40;
@@ -280,6 +280,7 @@ pub async fn call(current: &mut Current, tracer: &Tracer, number: u64, arguments
         Some(call) => (call.name, first_part(current, tracer, call, arguments)),
         None => unknown(number, arguments),
     };
+    let remembered = known.map(|call| remember(call, &Show::new(&memory, arguments, tracer.limit)));
     tracer.show_ignored(before);
     tracer.begin_call(before, &text);
     let done = {
@@ -305,6 +306,7 @@ pub async fn call(current: &mut Current, tracer: &Tracer, number: u64, arguments
     let gone = current.ending.is_some() || (value.is_err_and(Errno::is_restart) && current.is_killed());
     let mut show = Show::new(&memory, arguments, tracer.limit);
     show.set_result(value);
+    show.set_remembered(remembered.unwrap_or_default());
     let (late, result) = match (gone, known) {
         (true, Some(call)) if call.arguments.iter().any(|p| p.late) => (" <unfinished ...>".to_owned(), "?".to_owned()),
         (true, _) => (String::new(), "?".to_owned()),
@@ -322,6 +324,35 @@ pub async fn call(current: &mut Current, tracer: &Tracer, number: u64, arguments
         tracer.show_ignored(current.tid());
     }
     done
+}
+
+/// The numbers that are shown as they were before the call.
+fn remember(call: &Call, show: &Show<'_>) -> Vec<(u64, u64)> {
+    let wanted = call.arguments.iter().enumerate().filter(|(_, p)| p.remembered > 0);
+    wanted
+        .filter_map(|(i, p)| {
+            let address = show.argument(i);
+            show.number(address, p.remembered).map(|number| (address, number))
+        })
+        .collect()
+}
+
+/// A process from outside has been given its program, which is shown as the `execve` that it would have taken.
+pub fn started(current: &mut Current, path: &[u8]) {
+    let Some(tracer) = current.kernel().tracer().cloned() else { return };
+    let (tid, memory, stack) = (current.tid(), current.memory(), current.context.registers().rsp);
+    let mut show = Show::new(&memory, [0; 6], tracer.limit);
+    let count = show.read::<u64>(stack).unwrap_or_default();
+    let arguments = stack.wrapping_add(8);
+    show.str("execve(");
+    show.quoted_whole(path);
+    show.str(", ");
+    show.array::<u64>(arguments, count, |to, string| to.string(*string));
+    show.str(", ");
+    views::process::Environment::show(arguments.wrapping_add(8 * count).wrapping_add(8), &mut show);
+    tracer.begin_task(tid);
+    tracer.begin_call(tid, &show.take());
+    tracer.end_call(tid, tid, "execve", "", "0");
 }
 
 fn first_part(current: &mut Current, tracer: &Tracer, call: &Call, arguments: [u64; 6]) -> String {

@@ -15,6 +15,8 @@ pub trait View {
     const LATE: bool = false;
     /// Whether it may show nothing at all, so that its comma is its own affair.
     const OPTIONAL: bool = false;
+    /// How many bytes (up to 8) where it points to are shown as they were before the call, by [`Show::before`].
+    const REMEMBERED: usize = 0;
 
     /// Writes what stands in the register `raw`.
     fn show(raw: u64, to: &mut Show<'_>);
@@ -46,6 +48,8 @@ pub struct Show<'a> {
     memory: &'a dyn Memory,
     arguments: [u64; 6],
     result: Option<Result<u64>>,
+    /// Numbers before the call, by address.
+    remembered: Vec<(u64, u64)>,
     limit: usize,
 }
 
@@ -59,12 +63,28 @@ impl fmt::Write for Show<'_> {
 impl<'a> Show<'a> {
     /// For a call with these arguments that has not been made yet; strings are cut after `limit` bytes.
     pub fn new(memory: &'a dyn Memory, arguments: [u64; 6], limit: usize) -> Self {
-        Self { text: String::new(), memory, arguments, result: None, limit }
+        Self { text: String::new(), memory, arguments, result: None, remembered: Vec::new(), limit }
     }
 
     /// The call has been made.
     pub fn set_result(&mut self, result: Result<u64>) {
         self.result = Some(result);
+    }
+
+    /// The numbers that were there before the call.
+    pub fn set_remembered(&mut self, remembered: Vec<(u64, u64)>) {
+        self.remembered = remembered;
+    }
+
+    /// The number that was at `address` before the call.
+    pub fn before(&self, address: u64) -> Option<u64> {
+        self.remembered.iter().find(|(at, _)| *at == address).map(|(_, number)| *number)
+    }
+
+    /// The little-endian number of `len` bytes at `address`.
+    pub fn number(&self, address: u64, len: usize) -> Option<u64> {
+        let bytes = self.bytes(address, len)?;
+        Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
     /// The text so far, which is taken.

@@ -1,9 +1,12 @@
 //! Lines that strace itself prints for the same calls.
 
+use std::io::Read;
+
 use moat_abi::errno::Errno;
+use moat_abi::signal::{SIGCHLD, SIGSEGV, SigInfo};
 
 use super::show::{Memory, Show};
-use super::{begin, rest, result};
+use super::{Tracer, begin, rest, result};
 use crate::syscalls::table;
 
 /// Application memory that begins at [`BASE`].
@@ -34,7 +37,6 @@ impl Fake {
         self.0.resize(self.0.len().next_multiple_of(8), 0);
         let at = BASE + self.0.len() as u64;
         self.0.extend_from_slice(bytes);
-        // Strings are read in pieces beyond their end.
         at
     }
 
@@ -45,6 +47,7 @@ impl Fake {
 
     fn string(&mut self, text: &str) -> u64 {
         let at = self.put(text.as_bytes());
+        // Strings are read in pieces, beyond their end.
         self.0.extend_from_slice(&[0; 72]);
         at
     }
@@ -258,4 +261,98 @@ fn waiting_for_files() {
         m.trace("epoll_wait", &[5, event, 5, 100], Ok(1)),
         "epoll_wait(5, [{events=EPOLLIN, data={u32=3, u64=3}}], 5, 100) = 1"
     );
+}
+
+#[test]
+fn sockets() {
+    let mut m = Fake::new();
+    assert_eq!(
+        m.trace("socket", &[2, 0o2000001, 0], Ok(9)),
+        "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_IP) = 9"
+    );
+    let address = m.put(&[2, 0, 0x84, 0x83, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let length = m.words(&[16]);
+    assert_eq!(
+        m.trace("bind", &[9, address, 16], Ok(0)),
+        r#"bind(9, {sa_family=AF_INET, sin_port=htons(33923), sin_addr=inet_addr("127.0.0.1")}, 16) = 0"#
+    );
+    assert_eq!(
+        m.trace("getsockname", &[9, address, length], Ok(0)),
+        r#"getsockname(9, {sa_family=AF_INET, sin_port=htons(33923), sin_addr=inet_addr("127.0.0.1")}, [16]) = 0"#
+    );
+    assert_eq!(
+        m.trace("accept4", &[9, address, length, 0o2000000], Err(Errno::EAGAIN)),
+        format!("accept4(9, {address:#x}, [16], SOCK_CLOEXEC) = -1 EAGAIN (Resource temporarily unavailable)")
+    );
+    let one = m.words(&[1]);
+    assert_eq!(m.trace("setsockopt", &[9, 1, 2, one, 4], Ok(0)), "setsockopt(9, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0");
+    let hi = m.put(b"hi");
+    assert_eq!(m.trace("sendto", &[6, hi, 2, 0, 0, 0], Ok(2)), r#"sendto(6, "hi", 2, 0, NULL, 0) = 2"#);
+    assert_eq!(m.trace("recvfrom", &[7, hi, 10, 0, 0, 0], Ok(2)), r#"recvfrom(7, "hi", 10, 0, NULL, NULL) = 2"#);
+    let vector = m.words(&[hi, 1, hi + 1, 1]);
+    let control = m.words(&[20, 1 | 1 << 32, 0]);
+    let message = m.words(&[0, 0, vector, 2, control, 24, 0]);
+    assert_eq!(
+        m.trace("sendmsg", &[6, message, 0], Ok(2)),
+        "sendmsg(6, {msg_name=NULL, msg_namelen=0, msg_iov=[{iov_base=\"h\", iov_len=1}, {iov_base=\"i\", iov_len=1}], \
+         msg_iovlen=2, msg_control=[{cmsg_len=20, cmsg_level=SOL_SOCKET, cmsg_type=SCM_RIGHTS, cmsg_data=[0]}], \
+         msg_controllen=24, msg_flags=0}, 0) = 2"
+    );
+}
+
+/// What a tracer writes while `act` uses it.
+fn written(act: impl FnOnce(&Tracer)) -> String {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let tracer = Tracer::new(writer.into(), 32);
+    act(&tracer);
+    drop(tracer);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn lines_of_several_tasks_are_taken_up_again() {
+    let text = written(|tracer| {
+        tracer.begin_task(1);
+        tracer.begin_call(1, "brk(NULL");
+        tracer.end_call(1, 1, "brk", "", "0x5555");
+        tracer.begin_task(12);
+        tracer.begin_call(1, "read(0, ");
+        tracer.block_call(1);
+        tracer.begin_call(12, "getpid(");
+        tracer.end_call(12, 12, "getpid", "", "12");
+        tracer.end_call(1, 1, "read", "\"x\", 1", "1");
+        tracer.begin_call(12, "exit_group(3");
+        tracer.end_call(12, 12, "exit_group", "", "?");
+        tracer.end_task(12, 3 << 8);
+        tracer.signal(1, &SigInfo::child(SIGCHLD, SigInfo::CLD_EXITED, 12, 0, 3, 6, 0));
+        tracer.signal(1, &SigInfo::fault(SIGSEGV, SigInfo::SEGV_MAPERR, 0));
+        tracer.end_task(1, 11);
+    });
+    assert_eq!(
+        text,
+        "brk(NULL)                               = 0x5555\n\
+         [pid     1] read(0,  <unfinished ...>\n\
+         [pid    12] getpid()                    = 12\n\
+         [pid     1] <... read resumed>\"x\", 1)   = 1\n\
+         [pid    12] exit_group(3)               = ?\n\
+         [pid    12] +++ exited with 3 +++\n\
+         --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=12, si_uid=0, si_status=3, \
+         si_utime=6 /* 0.06 s */, si_stime=0} ---\n\
+         --- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=NULL} ---\n\
+         +++ killed by SIGSEGV +++\n"
+    );
+}
+
+#[test]
+fn numbers_before_the_call_are_remembered() {
+    let mut m = Fake::new();
+    let address = m.put(&[1, 0]);
+    let length = m.words(&[2]);
+    let call = table::CALLS.iter().find(|c| c.name == "getsockname").unwrap();
+    let mut show = Show::new(&m, [6, address, length, 0, 0, 0], 32);
+    show.set_result(Ok(0));
+    show.set_remembered(vec![(length, 128)]);
+    assert_eq!(rest(call, &mut show), "{sa_family=AF_UNIX}, [128 => 2]");
 }

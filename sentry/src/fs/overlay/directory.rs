@@ -13,6 +13,9 @@ use crate::Result;
 use crate::fs::OpenFile;
 use crate::fs::file::DirectoryEntry;
 
+/// Names of a directory, each with its inode number and type.
+type Names = BTreeMap<Vec<u8>, (u64, Option<FileType>)>;
+
 impl OverlayFs {
     /// What `name` is in a directory. `ENOENT`.
     pub(super) fn find(&self, directory: &Node, name: &[u8]) -> Result<Arc<Node>> {

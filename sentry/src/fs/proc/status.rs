@@ -166,7 +166,8 @@ fn capability_lines(out: &mut String, subject: &Subject) -> Result<()> {
         let _ = writeln!(out, "{name}:\t{:016x}", set.bits());
     }
     let no_new_privileges = u8::from(task.no_new_privileges.load(Ordering::Relaxed));
-    let _ = write!(out, "NoNewPrivs:\t{no_new_privileges}\nSeccomp:\t0\nSeccomp_filters:\t0\n");
+    let (mode, filters) = (task.filters.mode().raw(), task.filters.count());
+    let _ = write!(out, "NoNewPrivs:\t{no_new_privileges}\nSeccomp:\t{mode}\nSeccomp_filters:\t{filters}\n");
     Ok(())
 }
 

@@ -79,7 +79,7 @@ const SETTINGS: &[(&str, &str, Rule)] = &[
     ("kernel.sched_autogroup_enabled", "0", Rule::Fixed),
     ("kernel.sched_rt_period_us", "1000000", Rule::Fixed),
     ("kernel.sched_rt_runtime_us", "950000", Rule::Fixed),
-    ("kernel.seccomp.actions_avail", "kill_process kill_thread trap errno user_notif trace log allow", Rule::Fixed),
+    ("kernel.seccomp.actions_avail", "kill_process kill_thread trap errno trace log allow", Rule::Fixed),
     ("kernel.sem", "32000\t1024000000\t500\t32000", Rule::Numbers),
     ("kernel.shm_rmid_forced", "0", Rule::Numbers),
     ("kernel.shmall", "18446744073692774399", Rule::Numbers),

@@ -282,7 +282,7 @@ mod tests {
             assert_eq!(program(lines).err(), Some(Errno::EINVAL), "{lines:?}");
         }
         assert!(program(&[(ST, 0, 0, 1), (JEQ_K, 0, 0, 0), (LD_MEM, 0, 0, 1), (RET_K, 0, 0, 0)]).is_ok());
-        assert!(program(&vec![(RET_K, 0, 0, 0); PROGRAM_MAX]).is_ok());
-        assert!(program(&vec![(RET_K, 0, 0, 0); PROGRAM_MAX + 1]).is_err());
+        assert!(program(&[(RET_K, 0, 0, 0); PROGRAM_MAX]).is_ok());
+        assert!(program(&[(RET_K, 0, 0, 0); PROGRAM_MAX + 1]).is_err());
     }
 }

@@ -242,7 +242,7 @@ pub fn check(current: &mut Current, number: u64, arguments: [u64; 6]) -> Option<
     }
     Some(match action {
         SECCOMP_RET_ALLOW | SECCOMP_RET_LOG => return None,
-        SECCOMP_RET_ERRNO => Ok(Outcome::Value(-i64::from(data.min(ERRNO_MAX)) as u64)).and_then(as_error),
+        SECCOMP_RET_ERRNO => as_error(data.min(ERRNO_MAX)),
         SECCOMP_RET_TRAP => {
             // The handler finds the registers as they were before the call.
             let registers = current.context.registers_mut();
@@ -263,11 +263,12 @@ pub fn check(current: &mut Current, number: u64, arguments: [u64; 6]) -> Option<
     })
 }
 
-/// A result that is the number of a usual error is one; others (a filter may give any) are left as they are.
-fn as_error(outcome: Outcome) -> Result<Outcome> {
-    match outcome {
-        Outcome::Value(value) if (-511..0).contains(&(value as i64)) => Err(Errno::from_raw(-(value as i64) as i32)),
-        other => Ok(other),
+/// A filter may give any number. One of Linux's errors is an error; what is none (0 among them) goes into the register
+/// as it is, so that it is not taken for one of those that restart a call.
+fn as_error(number: u32) -> Result<Outcome> {
+    match number {
+        1..512 => Err(Errno::from_raw(number as i32)),
+        _ => Ok(Outcome::Value(-i64::from(number) as u64)),
     }
 }
 

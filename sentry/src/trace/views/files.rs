@@ -178,15 +178,19 @@ impl View for PathOut {
     }
 }
 
-/// A count of bytes or an offset that may be NULL: `[4096]`, or `[4096] => [8192]` if the call moved it.
+/// An offset that may be NULL: `[4096]`, or `[4096] => [8192]` if the call moved it.
 pub struct Offset;
 
 impl View for Offset {
     const LATE: bool = true;
+    const REMEMBERED: usize = 8;
     fn show(raw: u64, to: &mut Show<'_>) {
-        match to.read::<i64>(raw) {
-            Some(offset) => to.put(format_args!("[{offset}]")),
-            None => to.address(raw),
+        match (to.read::<i64>(raw), to.before(raw)) {
+            (Some(offset), Some(before)) if before != offset as u64 => {
+                to.put(format_args!("[{}] => [{offset}]", before as i64));
+            }
+            (Some(offset), _) => to.put(format_args!("[{offset}]")),
+            (None, _) => to.address(raw),
         }
     }
 }

@@ -75,10 +75,14 @@ pub struct Length;
 
 impl View for Length {
     const LATE: bool = true;
+    const REMEMBERED: usize = 4;
     fn show(raw: u64, to: &mut Show<'_>) {
-        match to.read::<u32>(raw) {
-            Some(length) => to.put(format_args!("[{length}]")),
-            None => to.address(raw),
+        match (to.read::<u32>(raw), to.before(raw)) {
+            (Some(length), Some(before)) if before != u64::from(length) => {
+                to.put(format_args!("[{before} => {length}]"))
+            }
+            (Some(length), _) => to.put(format_args!("[{length}]")),
+            (None, _) => to.address(raw),
         }
     }
 }

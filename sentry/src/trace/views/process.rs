@@ -41,7 +41,7 @@ flags! {
         WNOHANG 1 WSTOPPED 2 WEXITED 4 WCONTINUED 8 WNOWAIT 0x01000000 __WCLONE 0x80000000 __WALL 0x40000000
         __WNOTHREAD 0x20000000
     }
-    /// The first of them is called otherwise by wait4.
+    /// Options of wait4, to which WSTOPPED is WUNTRACED.
     Wait4Options "W???" {
         WNOHANG 1 WUNTRACED 2 WEXITED 4 WCONTINUED 8 WNOWAIT 0x01000000 __WCLONE 0x80000000 __WALL 0x40000000
         __WNOTHREAD 0x20000000
