@@ -12,7 +12,7 @@ use moat_abi::signal::{SigInfo, Signal};
 use moat_gofer::client::Client;
 use moat_platform::Platform;
 
-use crate::control::config::{ContainerConfig, MountSource, ProcessConfig};
+use crate::control::config::{ContainerConfig, ProcessConfig};
 use crate::control::protocol::ProcessInfo;
 use crate::executor;
 use crate::executor::wait::wait_for;
@@ -86,19 +86,12 @@ impl Sandbox {
         let Start { platform, config, gofer, stdio, trace } = start;
         let _ = trace;
         let client = Client::new(gofer).map_err(|e| StartError::new(e, "cannot reach the gofer"))?;
-        let mut devpts = None;
-        let tree = {
-            let mut attach = |root: u32, owned: bool| -> crate::Result<Arc<dyn FileSystem>> {
-                Ok(GoferFs::attach(&client, root, owned, source_name(&config, root))?)
-            };
-            let mut terminals = |options: &str| -> crate::Result<Arc<dyn FileSystem>> {
-                let new = DevPts::new(options)?;
-                Ok(devpts.get_or_insert(new).clone())
-            };
-            setup::build(&config, &mut setup::Sources { gofer: &mut attach, devpts: &mut terminals })
-                .map_err(|e| StartError::new(e.errno, e.to_string()))?
+        let mut attach = |root: u32, owned: bool, name: &str| -> crate::Result<Arc<dyn FileSystem>> {
+            Ok(GoferFs::attach(&client, root, owned, name)?)
         };
-        let sandbox = Self::in_tree(platform, &config, tree.mounts, devpts, stdio)?;
+        let tree = setup::build(&config, config.memory_limit.unwrap_or(MEMORY), &mut attach)
+            .map_err(|e| StartError::new(e.errno, e.to_string()))?;
+        let sandbox = Self::in_tree(platform, &config, tree.mounts, tree.devpts, stdio)?;
         tree.kernel.fill(&sandbox.parts.kernel);
         Ok(sandbox)
     }
@@ -254,16 +247,4 @@ impl Sandbox {
             console.resize(columns, rows);
         }
     }
-}
-
-/// What /proc/mounts names as the source of a tree of the gofer's.
-fn source_name(config: &ContainerConfig, root: u32) -> &str {
-    config
-        .mounts
-        .iter()
-        .find_map(|m| match &m.source {
-            MountSource::Gofer { attach, name, .. } if *attach == root => Some(name.as_str()),
-            _ => None,
-        })
-        .unwrap_or("none")
 }

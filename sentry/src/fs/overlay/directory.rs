@@ -13,6 +13,9 @@ use crate::Result;
 use crate::fs::OpenFile;
 use crate::fs::file::DirectoryEntry;
 
+/// Names with their inode numbers and types.
+type Listing = BTreeMap<Vec<u8>, (u64, Option<FileType>)>;
+
 impl OverlayFs {
     /// What `name` is in a directory. `ENOENT`.
     pub(super) fn find(&self, directory: &Node, name: &[u8]) -> Result<Arc<Node>> {
@@ -62,7 +65,7 @@ impl OverlayFs {
     }
 
     /// The names below a directory.
-    fn list_below(directory: &Node) -> Result<BTreeMap<Vec<u8>, (u64, Option<FileType>)>> {
+    fn list_below(directory: &Node) -> Result<Listing> {
         let mut all = BTreeMap::new();
         let Some(lower) = directory.lower() else { return Ok(all) };
         let operations = lower.clone().open(OpenFlags::DIRECTORY)?;
