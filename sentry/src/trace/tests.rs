@@ -266,7 +266,10 @@ fn waiting_for_files() {
 #[test]
 fn sockets() {
     let mut m = Fake::new();
-    assert_eq!(m.trace("socket", &[2, 0o2000001, 0], Ok(9)), "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_IP) = 9");
+    assert_eq!(
+        m.trace("socket", &[2, 0o2000001, 0], Ok(9)),
+        "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_IP) = 9"
+    );
     let address = m.put(&[2, 0, 0x84, 0x83, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     let length = m.words(&[16]);
     assert_eq!(

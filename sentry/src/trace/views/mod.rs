@@ -78,7 +78,9 @@ impl View for Length {
     const REMEMBERED: usize = 4;
     fn show(raw: u64, to: &mut Show<'_>) {
         match (to.read::<u32>(raw), to.before(raw)) {
-            (Some(length), Some(before)) if before != u64::from(length) => to.put(format_args!("[{before} => {length}]")),
+            (Some(length), Some(before)) if before != u64::from(length) => {
+                to.put(format_args!("[{before} => {length}]"))
+            }
             (Some(length), _) => to.put(format_args!("[{length}]")),
             (None, _) => to.address(raw),
         }
