@@ -50,7 +50,7 @@ pub struct Run {
 
 /// Runs it on Linux.
 pub fn natively(program: &Path) -> Result<Run> {
-    in_fresh_directory(program, |_, copy| {
+    in_fresh_directory(program, None, |_, copy| {
         let mut command = Command::new(SHELL[0]);
         command.args(&SHELL[1..]).arg(copy);
         command
@@ -59,7 +59,7 @@ pub fn natively(program: &Path) -> Result<Run> {
 
 /// Runs it in a sandbox, in which only the directory is writable.
 pub fn in_moat(moat: &Path, platform: &str, program: &Path) -> Result<Run> {
-    in_fresh_directory(program, |directory, copy| {
+    in_fresh_directory(program, Some(moat), |directory, copy| {
         let directory = directory.to_string_lossy();
         let mut command = Command::new(moat);
         command.args(["do", "--no-tty", "--rw", "--platform", platform]);
@@ -69,7 +69,11 @@ pub fn in_moat(moat: &Path, platform: &str, program: &Path) -> Result<Run> {
     })
 }
 
-fn in_fresh_directory(program: &Path, command: impl FnOnce(&Path, &Path) -> Command) -> Result<Run> {
+fn in_fresh_directory(
+    program: &Path,
+    moat: Option<&Path>,
+    command: impl FnOnce(&Path, &Path) -> Command,
+) -> Result<Run> {
     let directory = tempfile::Builder::new().prefix("moat-").tempdir().context("create a directory")?;
     let copy = directory.path().join("program");
     fs::copy(program, &copy).with_context(|| format!("copy {}", program.display()))?;
@@ -82,6 +86,11 @@ fn in_fresh_directory(program: &Path, command: impl FnOnce(&Path, &Path) -> Comm
     let output = reader(child.stdout.take());
     let errors = reader(child.stderr.take());
     let ending = wait(&mut child)?;
+    if let (Ending::Timeout, Some(moat)) = (&ending, moat) {
+        // The sandbox outlives a killed `moat do`, as a container its engine; it is named after its process.
+        let id = format!("do-{}", child.id());
+        Command::new(moat).args(["delete", "--force", &id]).output().context("delete the sandbox")?;
+    }
     Ok(Run { ending, output: collect(&output), errors: collect(&errors) })
 }
 

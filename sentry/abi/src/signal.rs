@@ -268,6 +268,10 @@ impl std::fmt::Debug for SigInfo {
 impl SigInfo {
     pub const SI_USER: i32 = 0;
     pub const SI_KERNEL: i32 = 0x80;
+    /// `si_code` of SIGTRAP: a single step.
+    pub const TRAP_TRACE: i32 = 2;
+    /// `si_code` of SIGFPE: an integer divided by zero.
+    pub const FPE_INTDIV: i32 = 1;
     pub const SI_QUEUE: i32 = -1;
     pub const SI_TIMER: i32 = -2;
     pub const SI_MESGQ: i32 = -3;

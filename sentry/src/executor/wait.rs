@@ -25,9 +25,12 @@ pub trait Notify: Send + Sync {
     }
 }
 
+/// Those who wait, each under the key of its registration.
+type Waiters = Vec<(u64, Arc<dyn Notify>)>;
+
 /// Who waits for one condition.
 pub struct WaitQueue {
-    waiters: Arc<Mutex<Vec<(u64, Arc<dyn Notify>)>>>,
+    waiters: Arc<Mutex<Waiters>>,
 }
 
 impl Default for WaitQueue {
@@ -74,7 +77,7 @@ impl WaitQueue {
 
 /// A place in a wait queue; dropping it leaves the queue.
 pub struct Registration {
-    queue: Arc<Mutex<Vec<(u64, Arc<dyn Notify>)>>>,
+    queue: Arc<Mutex<Waiters>>,
     key: u64,
 }
 

@@ -440,8 +440,7 @@ mod tests {
 
     #[test]
     fn a_circle_of_waiters_is_a_deadlock() {
-        let mut table = Table::default();
-        table.blocked = vec![(2, 3), (3, 4)];
+        let mut table = Table { blocked: vec![(2, 3), (3, 4)], ..Table::default() };
         assert!(!table.deadlocks(1, 2));
         table.blocked.push((4, 1));
         assert!(table.deadlocks(1, 2));

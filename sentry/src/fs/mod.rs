@@ -69,10 +69,10 @@ impl Path {
     pub fn parent(&self) -> Path {
         let mut at = self.clone();
         loop {
-            if let Some(parent) = at.dentry.parent() {
-                if !Arc::ptr_eq(&at.dentry, &at.mount.root) {
-                    return Path { mount: at.mount, dentry: parent };
-                }
+            if let Some(parent) = at.dentry.parent()
+                && !Arc::ptr_eq(&at.dentry, &at.mount.root)
+            {
+                return Path { mount: at.mount, dentry: parent };
             }
             match at.mount.place() {
                 Some(place) => at = place,

@@ -35,6 +35,10 @@ pub fn open(task: &Task, base: &Path, path: &[u8], request: OpenRequest) -> Resu
     }
     let follow = !flags.contains(OpenFlags::NOFOLLOW);
     if flags.contains(OpenFlags::CREAT) && !flags.contains(OpenFlags::PATH) {
+        // Since Linux 6.4; before, a file could come of it.
+        if flags.contains(OpenFlags::DIRECTORY) {
+            return Err(Errno::EINVAL);
+        }
         let exclusive = flags.contains(OpenFlags::EXCL);
         let (last, found) = walk::resolve_for_create(task, base, path, follow && !exclusive, resolve)?;
         if let Some(found) = found {

@@ -95,8 +95,11 @@ pub fn pair(flags: OpenFlags) -> (Arc<OpenFile>, Arc<OpenFile>) {
     (reader, writer)
 }
 
-/// The pipes behind the FIFOs that are open, by device and inode.
-static FIFOS: Mutex<Option<HashMap<(u64, u64), Weak<Pipe>>>> = Mutex::new(Rank::Leaf, None);
+/// Pipes by the device and inode of their FIFOs.
+type Fifos = HashMap<(u64, u64), Weak<Pipe>>;
+
+/// The pipes behind the FIFOs that are open.
+static FIFOS: Mutex<Option<Fifos>> = Mutex::new(Rank::Leaf, None);
 
 /// Opens a FIFO. The caller waits for the other side by [`PipeEnd::peer_opens`] where it has to.
 pub fn open_fifo(inode: &Arc<dyn Inode>, flags: OpenFlags) -> Result<Arc<PipeEnd>> {
@@ -235,11 +238,12 @@ impl FileOperations for PipeEnd {
         }
         let n = {
             let mut ring = self.pipe.ring.lock();
-            if ring.readers == 0 {
-                return Err(Errno::EPIPE);
-            }
+            // Nothing to write is no error, even if nobody could read it.
             if buf.is_empty() {
                 return Ok(0);
+            }
+            if ring.readers == 0 {
+                return Err(Errno::EPIPE);
             }
             let room = ring.capacity - ring.bytes.len();
             if room == 0 || (buf.len() <= PIPE_BUF && room < buf.len()) {

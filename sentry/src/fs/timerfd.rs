@@ -58,7 +58,7 @@ impl Notify for Fire {
         {
             let mut state = timer.state.lock();
             // It may have been set anew while this was on its way.
-            if state.waits_for_reader || !state.expires.is_some_and(|at| at <= Instant::now()) {
+            if state.waits_for_reader || state.expires.is_none_or(|at| at > Instant::now()) {
                 return;
             }
             state.ticks += 1;

@@ -55,6 +55,8 @@ impl CloneRequest {
             || (has(CloneFlags::SIGHAND) && has(CloneFlags::CLEAR_SIGHAND))
             || (has(CloneFlags::THREAD) && has(CloneFlags::PIDFD) && has(CloneFlags::DETACHED))
             || (has(CloneFlags::NEWNS) && has(CloneFlags::FS))
+            || (has(CloneFlags::NEWIPC) && has(CloneFlags::SYSVSEM))
+            || (f.intersects(CloneFlags::NEWPID | CloneFlags::NEWUSER) && has(CloneFlags::THREAD))
             || (self.exit_signal > 64)
         {
             return Err(Errno::EINVAL);

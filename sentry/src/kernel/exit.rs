@@ -148,7 +148,9 @@ fn tell_parent(kernel: &Arc<Kernel>, group: &Arc<ThreadGroup>, status: u32) {
         (parent, exit_signal, orphaned, reaper_group.filter(|_| !zombies.is_empty()))
     };
     for process_group in orphaned {
-        for member in kernel.tree().group_members(process_group) {
+        // Not in the head of the loop, where the guard would live as long as the loop.
+        let members = kernel.tree().group_members(process_group);
+        for member in members {
             let _ = send::to_process(&member, SIGHUP, SigInfo::kernel(SIGHUP), Origin::Inside);
             let _ = send::to_process(&member, SIGCONT, SigInfo::kernel(SIGCONT), Origin::Inside);
         }

@@ -24,13 +24,17 @@ pub async fn handle(current: &mut Current, signal: i32, code: i32, address: u64)
         rip = format_args!("{:#x}", current.context.registers().rip),
         "exception"
     );
-    current.fault = FaultInfo { trap: vector(signal), error: error_code(signal, code), address };
+    current.fault = FaultInfo { trap: vector(signal, code), error: error_code(signal, code), address };
     send::force(&current.task, signal, SigInfo::fault(signal, code, address));
 }
 
 /// The exception's vector, as far as the signal tells.
-fn vector(signal: Signal) -> u64 {
+fn vector(signal: Signal, code: i32) -> u64 {
     match signal {
+        // A general protection fault has no address; a single step is no breakpoint; the rest of SIGFPE is SSE's.
+        SIGSEGV if code == SigInfo::SI_KERNEL => 13,
+        SIGTRAP if code == SigInfo::TRAP_TRACE => 1,
+        SIGFPE if code != SigInfo::FPE_INTDIV => 19,
         SIGSEGV | SIGBUS => 14,
         SIGILL => 6,
         SIGFPE => 0,
@@ -43,6 +47,7 @@ fn vector(signal: Signal) -> u64 {
 fn error_code(signal: Signal, code: i32) -> u64 {
     match signal {
         SIGSEGV if code == SigInfo::SEGV_ACCERR => 5,
+        SIGSEGV if code == SigInfo::SI_KERNEL => 0,
         SIGSEGV | SIGBUS => 4,
         _ => 0,
     }

@@ -31,7 +31,7 @@ pub enum Key {
 impl Key {
     /// The key of a word. `EINVAL` if it is not aligned, `EFAULT` if it lies outside the application's memory.
     pub fn of(memory: &MemoryManager, address: u64, private: bool) -> Result<Self> {
-        if address % 4 != 0 {
+        if !address.is_multiple_of(4) {
             return Err(Errno::EINVAL);
         }
         if address >= moat_platform::APPLICATION_END {

@@ -106,7 +106,7 @@ impl MemoryManager {
         let fixed = flags.intersects(MapFlags::FIXED | MapFlags::FIXED_NOREPLACE);
         let vmas = self.vmas.lock();
         if fixed {
-            if address % PAGE_SIZE != 0 {
+            if !address.is_multiple_of(PAGE_SIZE) {
                 return Err(Errno::EINVAL);
             }
             if !is_application_range(address, len) {
@@ -140,7 +140,7 @@ impl MemoryManager {
 
     /// `munmap`.
     pub async fn unmap(&self, start: u64, len: u64) -> Result<()> {
-        if start % PAGE_SIZE != 0 || len == 0 {
+        if !start.is_multiple_of(PAGE_SIZE) || len == 0 {
             return Err(Errno::EINVAL);
         }
         let len = page_round_up(len).ok_or(Errno::EINVAL)?;
@@ -170,7 +170,7 @@ impl MemoryManager {
 
     /// `mprotect`.
     pub async fn protect(&self, start: u64, len: u64, prot: Prot) -> Result<()> {
-        if start % PAGE_SIZE != 0 {
+        if !start.is_multiple_of(PAGE_SIZE) {
             return Err(Errno::EINVAL);
         }
         let len = page_round_up(len).ok_or(Errno::ENOMEM)?;
@@ -212,7 +212,7 @@ impl MemoryManager {
     /// `madvise`. Advice that only hints is accepted and ignored.
     pub async fn advise(&self, start: u64, len: u64, advice: i32) -> Result<()> {
         use moat_abi::mman::advice as a;
-        if start % PAGE_SIZE != 0 {
+        if !start.is_multiple_of(PAGE_SIZE) {
             return Err(Errno::EINVAL);
         }
         let len = page_round_up(len).ok_or(Errno::EINVAL)?;
@@ -337,7 +337,7 @@ fn first_hole(parts: &[Vma], start: u64) -> u64 {
 }
 
 fn file_backing(file: Arc<OpenFile>, offset: u64, len: u64, protection: Protection, shared: bool) -> Result<Backing> {
-    if offset % PAGE_SIZE != 0 {
+    if !offset.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
     offset.checked_add(len).filter(|&end| end <= i64::MAX as u64).ok_or(Errno::EOVERFLOW)?;

@@ -23,7 +23,7 @@ impl MemoryManager {
         let fixed = flags.contains(MremapFlags::FIXED);
         let may_move = flags.contains(MremapFlags::MAYMOVE);
         let keep_old = flags.contains(MremapFlags::DONTUNMAP);
-        if old % PAGE_SIZE != 0
+        if !old.is_multiple_of(PAGE_SIZE)
             || flags.bits() & !MremapFlags::all().bits() != 0
             || ((fixed || keep_old) && !may_move)
             || (keep_old && old_len != new_len)
@@ -33,7 +33,7 @@ impl MemoryManager {
         let old_len = page_round_up(old_len).ok_or(Errno::EINVAL)?;
         let new_len = page_round_up(new_len).filter(|&l| l > 0).ok_or(Errno::EINVAL)?;
         if fixed {
-            if to % PAGE_SIZE != 0 || !is_application_range(to, new_len) || to < APPLICATION_START {
+            if !to.is_multiple_of(PAGE_SIZE) || !is_application_range(to, new_len) || to < APPLICATION_START {
                 return Err(Errno::EINVAL);
             }
             if old < to + new_len && to < old.saturating_add(old_len) {

@@ -10,8 +10,11 @@ use super::address::unspecified;
 use super::inet::InetSocket;
 use super::unix::UnixSocket;
 
+/// What makes a file's text.
+pub type Text = fn(&NetNamespace) -> String;
+
 /// The files there are, with what makes their text.
-pub const FILES: &[(&str, fn(&NetNamespace) -> String)] = &[
+pub const FILES: &[(&str, Text)] = &[
     ("arp", arp),
     ("dev", dev),
     ("if_inet6", if_inet6),

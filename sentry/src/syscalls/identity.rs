@@ -48,7 +48,7 @@ pub fn getsid(current: &mut Current, pid: Pid) -> Result<u32> {
 
 /// setpgid(2).
 pub fn setpgid(current: &mut Current, pid: Pid, group: Pid) -> Result<()> {
-    if group.0 < 0 {
+    if group.0 < 0 || (group.0 == 0 && pid.0 < 0) {
         return Err(Errno::EINVAL);
     }
     let own = current.pid();

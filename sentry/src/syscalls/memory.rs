@@ -51,7 +51,7 @@ pub async fn mmap(
         }
         Some((file, offset))
     };
-    if offset % PAGE_SIZE != 0 {
+    if !offset.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
     let memory = current.memory_manager();
@@ -161,7 +161,7 @@ pub fn munlockall(current: &mut Current) -> Result<()> {
 /// msync(2): shared file mappings lie in the host's page cache, which writes them back; MS_SYNC does it now.
 pub fn msync(current: &mut Current, address: Address, len: u64, flags: MsyncFlags) -> Result<()> {
     let both = MsyncFlags::ASYNC | MsyncFlags::SYNC;
-    if address.0 % PAGE_SIZE != 0 || flags.bits() & !7 != 0 || flags.contains(both) {
+    if !address.0.is_multiple_of(PAGE_SIZE) || flags.bits() & !7 != 0 || flags.contains(both) {
         return Err(Errno::EINVAL);
     }
     let end = page_round_up(len).and_then(|l| address.0.checked_add(l)).ok_or(Errno::ENOMEM)?;
@@ -184,7 +184,7 @@ pub fn msync(current: &mut Current, address: Address, len: u64, flags: MsyncFlag
 
 /// mincore(2): what is mapped counts as resident, since nothing here is swapped.
 pub fn mincore(current: &mut Current, address: Address, len: u64, vector: OutBytes<1>) -> Result<()> {
-    if address.0 % PAGE_SIZE != 0 {
+    if !address.0.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
     let pages = page_round_up(len).ok_or(Errno::ENOMEM)? / PAGE_SIZE;

@@ -242,7 +242,7 @@ impl FdSet {
             _ => current.memory().read_array(address, words)?,
         };
         if let Some(last) = bits.last_mut()
-            && count % 64 != 0
+            && !count.is_multiple_of(64)
         {
             *last &= (1 << (count % 64)) - 1;
         }

@@ -36,7 +36,7 @@ pub fn sched_yield(_: &mut Current) -> Result<()> {
 pub fn sched_getaffinity(current: &mut Current, pid: Pid, size: usize, mask: OutBytes<1>) -> Result<usize> {
     find(current, pid)?;
     let cpus = current.kernel().cpus.max(1) as usize;
-    if size % 8 != 0 || size * 8 < cpus {
+    if !size.is_multiple_of(8) || size * 8 < cpus {
         return Err(Errno::EINVAL);
     }
     let length = size.min(128);

@@ -2,6 +2,7 @@
 #include <linux/futex.h>
 
 static uint32_t word;
+static int mine;
 
 static long futex(uint32_t *at, int operation, uint32_t value, void *timeout)
 {
@@ -12,7 +13,7 @@ static void *waiter(void *argument)
 {
 	(void)argument;
 	long result = futex(&word, FUTEX_LOCK_PI, 0, NULL);
-	printf("locked %ld mine %d\n", result, (word & FUTEX_TID_MASK) == (uint32_t)gettid());
+	mine = result == 0 && (word & FUTEX_TID_MASK) == (uint32_t)gettid();
 	return (void *)futex(&word, FUTEX_UNLOCK_PI, 0, NULL);
 }
 
@@ -30,7 +31,7 @@ int main(void)
 		pause_ms(1);
 	TELL(futex(&word, FUTEX_UNLOCK_PI, 0, NULL));
 	pthread_join(thread, &result);
-	printf("%ld word %u\n", (long)result, word);
+	printf("%ld mine %d word %u\n", (long)result, mine, word);
 	TELL(futex(&word, FUTEX_UNLOCK_PI, 0, NULL));
 	word = 1 << 20;
 	TELL(futex(&word, FUTEX_LOCK_PI, 0, NULL));

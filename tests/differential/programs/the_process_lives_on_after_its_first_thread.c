@@ -1,11 +1,13 @@
 #include "check.h"
 
 static pthread_t first;
+static int gate[2];
 
 static void *body(void *argument)
 {
 	pthread_join(first, NULL);
-	pause_ms(20);
+	char byte;
+	read(gate[0], &byte, 1);
 	char line[256];
 	FILE *status = fopen("/proc/self/status", "r");
 	while (status && fgets(line, sizeof line, status))
@@ -19,6 +21,7 @@ static void *body(void *argument)
 
 int main(void)
 {
+	MUST(pipe(gate));
 	pid_t child = fork();
 	if (!child) {
 		pthread_t thread;
@@ -29,6 +32,7 @@ int main(void)
 	pause_ms(10);
 	int status;
 	TELL(waitpid(child, &status, WNOHANG));
+	write(gate[1], "", 1);
 	reap(child);
 	return 0;
 }

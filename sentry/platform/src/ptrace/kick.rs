@@ -31,12 +31,17 @@ extern "C" fn handler(_: i32) {
     unsafe { *errno = saved };
 }
 
-/// Installs the handler. Idempotent.
+/// Installs the handler, and lets the signal through to this thread and those that it starts: whoever started the
+/// process may have blocked it. Idempotent.
 pub fn install_handler() -> Result<(), PlatformError> {
-    // SAFETY: sigaction is plain data; the handler only makes async-signal-safe calls.
+    // SAFETY: sigaction and sigset_t are plain data; the handler only makes async-signal-safe calls.
     let result = unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler as *const () as usize;
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, kick_signal());
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
         libc::sigaction(kick_signal(), &raw const action, std::ptr::null_mut())
     };
     if result < 0 { Err(PlatformError::Host(libc::EINVAL)) } else { Ok(()) }

@@ -62,7 +62,7 @@ impl OverlayFs {
     }
 
     /// The names below a directory.
-    fn list_below(directory: &Node) -> Result<BTreeMap<Vec<u8>, (u64, Option<FileType>)>> {
+    fn list_below(directory: &Node) -> Result<Names> {
         let mut all = BTreeMap::new();
         let Some(lower) = directory.lower() else { return Ok(all) };
         let operations = lower.clone().open(OpenFlags::DIRECTORY)?;

@@ -185,7 +185,7 @@ impl Terminal {
         }
         let kernel = task.kernel();
         let pid = task.pid();
-        if !kernel.tree().process(pid).is_some_and(|p| p.session == pid) {
+        if kernel.tree().process(pid).is_none_or(|p| p.session != pid) {
             return Ok(());
         }
         let control = self.state.lock().control.take();

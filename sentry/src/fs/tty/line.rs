@@ -441,7 +441,8 @@ impl Line {
                 if self.output_flag(t::OLCUC) {
                     byte = byte.to_ascii_uppercase();
                 }
-                if !is_control(byte) && !(self.input_flag(t::IUTF8) && byte & 0xc0 == 0x80) {
+                let continues = self.input_flag(t::IUTF8) && byte & 0xc0 == 0x80;
+                if !is_control(byte) && !continues {
                     self.column += 1;
                 }
             }

@@ -142,9 +142,12 @@ fn is_dropped(
     let handlers = any.handlers();
     // Init takes only what it has a handler for; from outside, also SIGKILL and SIGSTOP (pid_namespaces(7)).
     if group.is_init() && handlers.get(signal).handler == SIG_DFL {
-        let forced = origin == Origin::Outside && (signal == SIGKILL || signal == SIGSTOP);
-        let blocked = any.signals().lock().blocked.contains(signal);
-        if !forced && !(blocked && signal != SIGKILL && signal != SIGSTOP) {
+        let unstoppable = signal == SIGKILL || signal == SIGSTOP;
+        let taken = match unstoppable {
+            true => origin == Origin::Outside,
+            false => any.signals().lock().blocked.contains(signal),
+        };
+        if !taken {
             trace_dropped(any, signal, info);
             return true;
         }

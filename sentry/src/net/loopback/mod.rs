@@ -76,8 +76,8 @@ impl NetStack for Loopback {
     fn endpoint(&self, transport: Transport, v6: bool) -> Result<Arc<dyn Endpoint>> {
         let stack = self.this.upgrade().ok_or(Errno::ENETDOWN)?;
         Ok(match transport {
-            Transport::Stream => Tcp::new(stack, v6),
-            Transport::Datagram => Udp::new(stack, v6),
+            Transport::Stream => Tcp::endpoint(stack, v6),
+            Transport::Datagram => Udp::endpoint(stack, v6),
         })
     }
 

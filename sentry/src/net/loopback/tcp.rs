@@ -134,7 +134,7 @@ pub struct TcpEnd {
 }
 
 impl Tcp {
-    pub(super) fn new(stack: Arc<Loopback>, v6: bool) -> Arc<dyn Endpoint> {
+    pub(super) fn endpoint(stack: Arc<Loopback>, v6: bool) -> Arc<dyn Endpoint> {
         Arc::new(TcpEnd { tcp: Self::fresh(stack, v6) })
     }
 

@@ -56,7 +56,7 @@ struct State {
 }
 
 impl Udp {
-    pub(super) fn new(stack: Arc<Loopback>, v6: bool) -> Arc<dyn Endpoint> {
+    pub(super) fn endpoint(stack: Arc<Loopback>, v6: bool) -> Arc<dyn Endpoint> {
         let state = State { limit: crate::net::options::BUFFER_DEFAULT as usize, ..State::default() };
         let udp = Arc::new(Self { stack, v6, state: Mutex::new(Rank::Socket, state), changed: WaitQueue::new() });
         Arc::new(UdpEnd { udp })
