@@ -86,7 +86,7 @@ impl Do {
         let mut roots = vec![RootPlan {
             path: "/".into(),
             recursive: true,
-            root: GoferRoot { read_only: !self.rw, owned: false, allow_devices: false, allow_unix_connect: self.rw },
+            root: GoferRoot { read_only: !self.rw, owned: !self.rw, allow_devices: false, allow_unix_connect: self.rw },
         }];
         let own = |destination: &str, fstype: &str, options: &str, flags| MountConfig {
             destination: destination.into(),
@@ -96,7 +96,7 @@ impl Do {
         let mut mounts = vec![
             MountConfig {
                 destination: "/".into(),
-                source: MountSource::Gofer { attach: 0, owned: false, overlay: !self.rw, name: "host".into() },
+                source: MountSource::Gofer { attach: 0, owned: !self.rw, overlay: !self.rw, name: "host".into() },
                 flags: 0,
             },
             own("/proc", "proc", "", NOSUID | NODEV | NOEXEC),

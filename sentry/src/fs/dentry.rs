@@ -3,8 +3,8 @@
 //! A dentry knows its parent (strongly: a path to the root always exists) and its children (weakly). What keeps an
 //! unused dentry alive is a bounded cache. A negative dentry remembers that a name does not exist.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use moat_abi::errno::Errno;
@@ -24,6 +24,8 @@ pub struct Dentry {
     /// How many mounts lie on it.
     pub(super) mounts: AtomicU32,
     gone: AtomicBool,
+    /// Its place in the cache of unused dentries; 0 for none.
+    kept: AtomicU64,
 }
 
 struct Place {
@@ -44,6 +46,7 @@ impl Dentry {
             children: Mutex::new(Rank::Dentry, HashMap::new()),
             mounts: AtomicU32::new(0),
             gone: AtomicBool::new(false),
+            kept: AtomicU64::new(0),
         }
     }
 
@@ -134,7 +137,7 @@ impl Dentry {
         }
         drop(children);
         if let Some(old) = replaced {
-            old.gone.store(true, Ordering::Release);
+            bury(&old);
         }
         if keep {
             keep_alive(child.clone());
@@ -154,7 +157,7 @@ impl Dentry {
     pub fn remove(self: &Arc<Self>, name: &[u8]) {
         let old = self.children.lock().remove(name).and_then(|w| w.upgrade());
         if let Some(old) = old {
-            old.gone.store(true, Ordering::Release);
+            bury(&old);
         }
     }
 
@@ -183,7 +186,7 @@ impl Dentry {
             place.name = name;
             place.parent = Some(self.clone());
         } else {
-            displaced.gone.store(true, Ordering::Release);
+            bury(&displaced);
         }
     }
 }
@@ -197,15 +200,37 @@ pub fn same_inode(a: &Arc<dyn Inode>, b: &Arc<dyn Inode>) -> bool {
         }
 }
 
-static KEPT: Mutex<VecDeque<Arc<Dentry>>> = Mutex::new(Rank::Leaf, VecDeque::new());
+/// The cache of unused dentries, oldest first.
+struct Kept {
+    dentries: BTreeMap<u64, Arc<Dentry>>,
+    next: u64,
+    limit: usize,
+}
+
+static KEPT: Mutex<Kept> = Mutex::new(Rank::Leaf, Kept { dentries: BTreeMap::new(), next: 1, limit: CACHED });
+
+/// Bounds the cache: each dentry of the gofer's costs a descriptor there.
+pub fn limit_cache(limit: usize) {
+    KEPT.lock().limit = limit.min(CACHED);
+}
 
 /// Keeps a dentry in the cache until enough others came after it.
 fn keep_alive(dentry: Arc<Dentry>) {
     let dropped = {
         let mut kept = KEPT.lock();
-        kept.push_back(dentry);
-        (kept.len() > CACHED).then(|| kept.pop_front())
+        let key = kept.next;
+        kept.next += 1;
+        dentry.kept.store(key, Ordering::Relaxed);
+        kept.dentries.insert(key, dentry);
+        if kept.dentries.len() > kept.limit { kept.dentries.pop_first() } else { None }
     };
     // A dentry's end can reach its parents and their inodes: never under the lock.
+    drop(dropped);
+}
+
+/// Marks a dentry as gone, and lets its file go with its last user.
+fn bury(dentry: &Dentry) {
+    dentry.gone.store(true, Ordering::Release);
+    let dropped = KEPT.lock().dentries.remove(&dentry.kept.load(Ordering::Relaxed));
     drop(dropped);
 }

@@ -151,6 +151,11 @@ pub trait FileOperations: Send + Sync + Any {
         let _ = (file, add, seals);
         Err(Errno::EINVAL)
     }
+    /// Opens what has no place in a tree once more (through `/proc/PID/fd/N`). `ENXIO` for what cannot be.
+    fn reopen(self: Arc<Self>, flags: OpenFlags) -> Result<Arc<dyn FileOperations>> {
+        let _ = flags;
+        Err(Errno::ENXIO)
+    }
     /// Called when a descriptor of it is closed, as Linux's `flush`; the last reference ends by `Drop`.
     fn flush(&self, file: &OpenFile) -> Result<()> {
         let _ = file;

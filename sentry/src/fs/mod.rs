@@ -3,6 +3,7 @@
 //! In the manner of Linux: names are [`dentry`]s, files are [`inode`]s, trees are put together by [`mount`]s, paths are
 //! resolved by [`walk`], and an open file description is an [`file::OpenFile`] in an [`fd_table::FdTable`].
 
+pub mod anonymous;
 pub mod cgroup;
 pub mod context;
 pub mod dentry;

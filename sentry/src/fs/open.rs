@@ -8,6 +8,7 @@ use moat_abi::fcntl::{OpenFlags, ResolveFlags};
 use moat_abi::mount::MountFlags;
 use moat_abi::stat::{FileType, S_ISGID, S_ISUID};
 
+use super::anonymous::Anonymous;
 use super::inode::{Attributes, NewNode, NodeKind, SetAttributes, SetTime};
 use super::permission::{self, Access};
 use super::walk::{self, Last, LastKind};
@@ -119,6 +120,9 @@ pub fn open_found(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenF
 /// The operations of what `path` names, as an open file description; nothing is checked any more.
 fn open_inode(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
     let inode = path.inode()?.clone();
+    if let Some(anonymous) = inode.as_any().downcast_ref::<Anonymous>() {
+        return anonymous.reopen(flags);
+    }
     let operations = match inode.file_type() {
         FileType::CharDevice => return dev::open_device(task, inode.attributes()?.rdev, path, flags),
         FileType::BlockDevice | FileType::Socket => return Err(Errno::ENXIO),

@@ -312,6 +312,10 @@ impl FileOperations for PipeEnd {
         })
     }
 
+    fn reopen(self: Arc<Self>, flags: OpenFlags) -> Result<Arc<dyn FileOperations>> {
+        Ok(self.pipe.end(flags.readable(), flags.writable()))
+    }
+
     fn anonymous_name(&self) -> String {
         format!("pipe:[{}]", self.pipe.id)
     }

@@ -89,6 +89,8 @@ impl Sandbox {
     pub fn create(start: Start) -> Result<Arc<Self>, StartError> {
         let Start { platform, config, gofer, stdio, trace } = start;
         let client = Client::new(gofer).map_err(|e| StartError::new(e, "cannot reach the gofer"))?;
+        // Half of what the gofer can hold is for files in use.
+        crate::fs::dentry::limit_cache((client.handles() / 2) as usize);
         let memory = config.memory_limit.unwrap_or(MEMORY);
         let tree = setup::build(&config, memory, &mut |root, owned, name| {
             Ok(GoferFs::attach(&client, root, owned, name)? as Arc<dyn FileSystem>)

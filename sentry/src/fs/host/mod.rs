@@ -197,6 +197,11 @@ impl FileOperations for HostOperations {
         })
     }
 
+    fn reopen(self: Arc<Self>, _: OpenFlags) -> Result<Arc<dyn FileOperations>> {
+        // The very same descriptor: what it was opened for outside stays what can be done with it.
+        Ok(self)
+    }
+
     fn anonymous_name(&self) -> String {
         let id = self.descriptor.file().id();
         match self.descriptor.kind() {

@@ -10,7 +10,7 @@ use super::parse_number;
 use super::subject::Subject;
 use crate::Result;
 use crate::fs::kernfs::{Directory, Link, Listed, Node};
-use crate::fs::{OpenFile, Path, locks};
+use crate::fs::{OpenFile, Path, anonymous, locks};
 use crate::kernel::Task;
 
 /// The descriptors of a process: as links, or (`info`) as files that describe them.
@@ -70,7 +70,8 @@ impl Link for Descriptor {
     fn follow(&self, viewer: &Task) -> Option<Result<Path>> {
         let place = || {
             self.subject.check_access(viewer)?;
-            self.file()?.path().cloned().ok_or(Errno::ENXIO)
+            let file = self.file()?;
+            Ok(file.path().cloned().unwrap_or_else(|| anonymous::place(file)))
         };
         Some(place())
     }

@@ -148,6 +148,7 @@ fn is_dropped(
             false => any.signals().lock().blocked.contains(signal),
         };
         if !taken {
+            trace_dropped(any, signal, info);
             return true;
         }
     }
@@ -162,8 +163,17 @@ fn is_dropped(
         Some(task) => !blocks(task),
         None => !tasks.iter().any(blocks),
     };
-    if dropped && let Some(tracer) = any.kernel().tracer() {
-        tracer.ignored_signal(any.tid(), info);
+    if dropped {
+        trace_dropped(any, signal, info);
     }
     dropped
+}
+
+/// A tracer is told of a signal that has no effect, unless it is one that is never reported.
+fn trace_dropped(task: &Task, signal: Signal, info: &SigInfo) {
+    if signal != SIGKILL
+        && let Some(tracer) = task.kernel().tracer()
+    {
+        tracer.ignored_signal(task.tid(), info);
+    }
 }
