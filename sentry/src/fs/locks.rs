@@ -207,13 +207,14 @@ fn range_of(file: &OpenFile, lock: &Flock) -> Result<Range> {
         _ => return Err(Errno::EINVAL),
     };
     let start = base.checked_add(lock.l_start).ok_or(Errno::EOVERFLOW)?;
-    let (start, end) = match lock.l_len {
+    let (start, last) = match lock.l_len {
         0 => (start, None),
-        len if len > 0 => (start, Some(start.checked_add(len - 1).ok_or(Errno::EOVERFLOW)? as u64 + 1)),
-        len => (start.checked_add(len).ok_or(Errno::EINVAL)?, Some(start as u64)),
+        len if len > 0 => (start, Some(start.checked_add(len - 1).ok_or(Errno::EOVERFLOW)?)),
+        len => (start.checked_add(len).ok_or(Errno::EINVAL)?, Some(start - 1)),
     };
     let start = u64::try_from(start).map_err(|_| Errno::EINVAL)?;
-    Ok(Range { start, end: end.unwrap_or(u64::MAX) })
+    // The last byte is not before the first, which is no negative number.
+    Ok(Range { start, end: last.map_or(u64::MAX, |last| last as u64 + 1) })
 }
 
 /// What F_GETLK answers.

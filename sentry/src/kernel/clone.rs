@@ -37,7 +37,7 @@ pub struct CloneRequest {
 }
 
 /// Namespaces that a container cannot make inside itself.
-const NAMESPACES: CloneFlags = CloneFlags::NEWNS
+pub const NAMESPACES: CloneFlags = CloneFlags::NEWNS
     .union(CloneFlags::NEWCGROUP)
     .union(CloneFlags::NEWUTS)
     .union(CloneFlags::NEWIPC)

@@ -105,7 +105,8 @@ pub fn prepare(
     let mut shown = file_name.clone();
     let name = file_name.rsplit(|&b| b == b'/').next().unwrap_or(&file_name).to_vec();
     let (credentials, secure) = credentials_for(task, &path)?;
-    for _ in 0..SCRIPTS_MAX {
+    // The scripts, and then the program that runs them.
+    for _ in 0..=SCRIPTS_MAX {
         let file = open_executable(task, &path)?;
         let mut head = [0u8; HEAD];
         let n = read_head(&file, &mut head, 0)?;

@@ -90,7 +90,6 @@ pub async fn clock_nanosleep(
     let clock = Clock::from_id(clock)?;
     let time = time.read(&current.memory())?.duration().ok_or(Errno::EINVAL)?;
     let id = match clock {
-        Clock::Thread(0) => return Err(Errno::EINVAL),
         Clock::System(t::CLOCK_REALTIME_ALARM | t::CLOCK_BOOTTIME_ALARM)
             if !current.credentials().has(CapabilitySet::WAKE_ALARM) =>
         {

@@ -96,7 +96,9 @@ async fn await_peer(current: &Current, file: &OpenFile) -> Result<()> {
 
 async fn do_open(current: &mut Current, dirfd: DirFd, path: UserPath, request: OpenRequest) -> Result<Fd> {
     let path = path.read(&current.memory())?;
-    let from = base(current, dirfd, &path)?;
+    // With RESOLVE_IN_ROOT an absolute path starts at the directory, too.
+    let scoped = request.resolve.contains(ResolveFlags::IN_ROOT);
+    let from = base(current, dirfd, if scoped { b"." } else { &path })?;
     let file = open::open(current, &from, &path, request)?;
     await_peer(current, &file).await?;
     notify::opened(&file);

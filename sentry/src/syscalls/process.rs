@@ -12,7 +12,7 @@ use moat_abi::signal::SIGCHLD;
 use super::arguments::{Address, Fd, In, Out, Pid, UserOpaque};
 use crate::Result;
 use crate::fs::pidfd::{self, PidFd};
-use crate::kernel::clone::CloneRequest;
+use crate::kernel::clone::{CloneRequest, NAMESPACES};
 use crate::kernel::{Current, Task, clone as tasks, exit as ends};
 
 /// clone(2).
@@ -116,7 +116,7 @@ pub fn exit_group(current: &mut Current, status: u32) -> Result<()> {
 pub fn unshare(current: &mut Current, flags: CloneFlags) -> Result<()> {
     let sharing = CloneFlags::FILES | CloneFlags::FS | CloneFlags::SYSVSEM;
     let alone = CloneFlags::THREAD | CloneFlags::SIGHAND | CloneFlags::VM;
-    if flags.bits() & 0xff & !CloneFlags::NEWTIME.bits() != 0 {
+    if flags.bits() & !(sharing | alone | NAMESPACES).bits() != 0 {
         return Err(Errno::EINVAL);
     }
     if flags.intersects(alone) && current.group_ref().task_count() > 1 {

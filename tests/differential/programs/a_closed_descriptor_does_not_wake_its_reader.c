@@ -1,12 +1,12 @@
 #include "check.h"
 
 static int p[2];
+static char byte;
+static ssize_t count;
 
 static void *reader(void *argument)
 {
-	char byte = 0;
-	ssize_t count = read(p[0], &byte, 1);
-	printf("%zd %c\n", count, byte);
+	count = read(p[0], &byte, 1);
 	return argument;
 }
 
@@ -20,6 +20,7 @@ int main(void)
 	pause_ms(10);
 	TELL(write(p[1], "x", 1));
 	pthread_join(thread, NULL);
+	printf("%zd %c\n", count, byte);
 	signal(SIGPIPE, SIG_IGN);
 	TELL(write(p[1], "x", 1));
 	return 0;
