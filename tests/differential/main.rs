@@ -5,12 +5,12 @@
 //! test). `-- --ignored` runs the programs natively only, several times each: is their output the same on every run?
 
 mod compile;
-mod run;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use run::{Ending, Run};
+use moat_tests::run::{self, Ending, STARTED_BY_A_SHELL, Subject};
 
 /// The platforms that exist.
 const PLATFORMS: &[&str] = &["ptrace"];
@@ -41,56 +41,31 @@ fn main() {
 
 /// The program does in Moat what it does natively.
 fn agrees(source: &Path, platform: &str) -> Result<(), Failed> {
-    let moat = moat_binary()?;
+    let moat = run::moat_binary().map_err(text)?;
     let program = compile::compile(source).map_err(text)?;
-    let native = run::natively(&program).map_err(text)?;
+    let native = run::natively(subject(&program)).map_err(text)?;
     if let Ending::Timeout = native.ending {
         return Err(format!("natively it {}", native.ending).into());
     }
-    let inside = run::in_moat(&moat, platform, &program).map_err(text)?;
-    compare("native", &native, platform, &inside)
+    let inside = run::in_moat(&moat, platform, subject(&program)).map_err(text)?;
+    run::compare("native", &native, platform, &inside).map_err(Failed::from)
 }
 
 fn is_deterministic(source: &Path) -> Result<(), Failed> {
     let program = compile::compile(source).map_err(text)?;
-    let first = run::natively(&program).map_err(text)?;
+    let first = run::natively(subject(&program)).map_err(text)?;
     if let Ending::Timeout = first.ending {
         return Err(format!("it {}", first.ending).into());
     }
     for _ in 1..REPETITIONS {
-        compare("first run", &first, "later run", &run::natively(&program).map_err(text)?)?;
+        let later = run::natively(subject(&program)).map_err(text)?;
+        run::compare("first run", &first, "later run", &later)?;
     }
     Ok(())
 }
 
-fn compare(expected_name: &str, expected: &Run, found_name: &str, found: &Run) -> Result<(), Failed> {
-    if expected.output == found.output && expected.ending == found.ending {
-        return Ok(());
-    }
-    let mut message = String::new();
-    if expected.ending != found.ending {
-        message += &format!("{expected_name}: it {}; {found_name}: it {}\n", expected.ending, found.ending);
-    }
-    let diff = similar::TextDiff::from_lines(&expected.output, &found.output);
-    message += &diff.unified_diff().context_radius(3).header(expected_name, found_name).to_string();
-    if !found.errors.is_empty() {
-        message += &format!("standard error of {found_name}:\n{}", found.errors);
-    }
-    Err(message.into())
-}
-
-/// The runtime under test.
-fn moat_binary() -> Result<PathBuf, Failed> {
-    if let Some(path) = std::env::var_os("MOAT_BINARY") {
-        return Ok(path.into());
-    }
-    let own = std::env::current_exe().map_err(|error| format!("where this test is: {error}"))?;
-    let profile = own.parent().and_then(Path::parent).ok_or("this test has no target directory")?;
-    let moat = profile.join("moat");
-    if moat.exists() {
-        return Ok(moat);
-    }
-    Err(format!("{} does not exist: run `cargo build -p moat` or set MOAT_BINARY", moat.display()).into())
+fn subject(program: &Path) -> Subject<'_> {
+    Subject { file: program, starter: STARTED_BY_A_SHELL, timeout: Duration::from_secs(20) }
 }
 
 fn text(error: anyhow::Error) -> Failed {

@@ -1,1 +1,3 @@
-//! Placeholder until the crate is filled.
+//! What the integration tests have in common.
+
+pub mod run;

@@ -1,33 +1,43 @@
-//! Runs a program natively and in Moat, in the same surroundings: a fresh directory, which is also where it lies, nothing
-//! on standard input, an environment of three variables.
+//! Runs a program natively and in Moat, in the same surroundings, and compares: a fresh directory, which is also where it
+//! lies, nothing on standard input, an environment of three variables.
 
 use std::fmt;
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-
-/// Longer than any program takes, also on a busy machine.
-const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What somebody who holds the output open after the program's end gets.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// A program is no sandbox's first process, which signals can't kill: in both worlds a shell starts it, and a signal
 /// becomes the shell's 128+n.
-const SHELL: [&str; 3] = ["/bin/sh", "-c", "\"$0\"; exit $?"];
+pub const STARTED_BY_A_SHELL: &[&str] = &["/bin/sh", "-c", "\"$0\"; exit $?"];
+
+/// What is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// A program or a script; a copy of it lies in the directory.
+    pub file: &'a Path,
+    /// What starts it: a command to which the copy's path is added.
+    pub starter: &'a [&'a str],
+    /// Longer than it takes, also on a busy machine.
+    pub timeout: Duration,
+}
 
 /// How a program ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ending {
+    /// With this status; 128+n for signal n.
     Status(i32),
+    /// Not in time.
     Timeout,
 }
 
@@ -35,7 +45,7 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Ending::Status(status) => write!(f, "ended with {status}"),
-            Ending::Timeout => write!(f, "did not end within {} s", TIMEOUT.as_secs()),
+            Ending::Timeout => write!(f, "did not end in time"),
         }
     }
 }
@@ -43,40 +53,86 @@ impl fmt::Display for Ending {
 /// What a program did.
 #[derive(Debug)]
 pub struct Run {
+    /// How it ended.
     pub ending: Ending,
+    /// Its standard output.
     pub output: String,
+    /// Its standard error.
     pub errors: String,
 }
 
+/// The runtime under test: `MOAT_BINARY`, else the one beside this test.
+///
+/// # Errors
+/// If there is none.
+pub fn moat_binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("MOAT_BINARY") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe().context("where this test is")?;
+    let profile = own.parent().and_then(Path::parent).context("this test has no target directory")?;
+    let moat = profile.join("moat");
+    if !moat.exists() {
+        bail!("{} does not exist: run `cargo build -p moat` or set MOAT_BINARY", moat.display());
+    }
+    Ok(moat)
+}
+
+/// Whether two runs printed the same and ended in the same way.
+///
+/// # Errors
+/// The difference, with a diff of what was printed.
+pub fn compare(expected_name: &str, expected: &Run, found_name: &str, found: &Run) -> std::result::Result<(), String> {
+    if expected.output == found.output && expected.ending == found.ending {
+        return Ok(());
+    }
+    let mut message = String::new();
+    if expected.ending != found.ending {
+        message += &format!("{expected_name}: it {}; {found_name}: it {}\n", expected.ending, found.ending);
+    }
+    let diff = similar::TextDiff::from_lines(&expected.output, &found.output);
+    message += &diff.unified_diff().context_radius(3).header(expected_name, found_name).to_string();
+    if !found.errors.is_empty() {
+        message += &format!("standard error of {found_name}:\n{}", found.errors);
+    }
+    Err(message)
+}
+
 /// Runs it on Linux.
-pub fn natively(program: &Path) -> Result<Run> {
-    in_fresh_directory(program, None, |_, copy| {
-        let mut command = Command::new(SHELL[0]);
-        command.args(&SHELL[1..]).arg(copy);
+///
+/// # Errors
+/// What keeps it from being run.
+pub fn natively(subject: Subject<'_>) -> Result<Run> {
+    in_fresh_directory(subject, None, |_, copy| {
+        let mut command = Command::new(subject.starter[0]);
+        command.args(&subject.starter[1..]).arg(copy);
         command
     })
 }
 
-/// Runs it in a sandbox, in which only the directory is writable.
-pub fn in_moat(moat: &Path, platform: &str, program: &Path) -> Result<Run> {
-    in_fresh_directory(program, Some(moat), |directory, copy| {
+/// Runs it in a sandbox over the host's root.
+///
+/// # Errors
+/// What keeps it from being run.
+pub fn in_moat(moat: &Path, platform: &str, subject: Subject<'_>) -> Result<Run> {
+    in_fresh_directory(subject, Some(moat), |directory, copy| {
         let directory = directory.to_string_lossy();
         let mut command = Command::new(moat);
         command.args(["do", "--no-tty", "--rw", "--platform", platform]);
         command.args(["--volume", &format!("{directory}:{directory}"), "--cwd", &directory, "--"]);
-        command.args(SHELL).arg(copy);
+        command.args(subject.starter).arg(copy);
         command
     })
 }
 
 fn in_fresh_directory(
-    program: &Path,
+    subject: Subject<'_>,
     moat: Option<&Path>,
     command: impl FnOnce(&Path, &Path) -> Command,
 ) -> Result<Run> {
     let directory = tempfile::Builder::new().prefix("moat-").tempdir().context("create a directory")?;
     let copy = directory.path().join("program");
-    fs::copy(program, &copy).with_context(|| format!("copy {}", program.display()))?;
+    fs::copy(subject.file, &copy).with_context(|| format!("copy {}", subject.file.display()))?;
     let mut command = command(directory.path(), &copy);
     command.env_clear().envs([("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")]);
     command.envs([("LANG", "C"), ("HOME", "/")]).current_dir(&directory);
@@ -85,7 +141,7 @@ fn in_fresh_directory(
     let mut child = command.process_group(0).spawn().with_context(|| format!("start {:?}", command.get_program()))?;
     let output = reader(child.stdout.take());
     let errors = reader(child.stderr.take());
-    let ending = wait(&mut child)?;
+    let ending = wait(&mut child, subject.timeout)?;
     if let (Ending::Timeout, Some(moat)) = (&ending, moat) {
         // The sandbox outlives a killed `moat do`, as a container its engine; it is named after its process.
         let id = format!("do-{}", child.id());
@@ -94,8 +150,8 @@ fn in_fresh_directory(
     Ok(Run { ending, output: collect(&output), errors: collect(&errors) })
 }
 
-fn wait(child: &mut Child) -> Result<Ending> {
-    let end = Instant::now() + TIMEOUT;
+fn wait(child: &mut Child, timeout: Duration) -> Result<Ending> {
+    let end = Instant::now() + timeout;
     loop {
         if let Some(status) = child.try_wait().context("wait for the program")? {
             let status = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
