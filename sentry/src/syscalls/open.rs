@@ -78,7 +78,8 @@ impl Target {
 /// A FIFO's open waits for the other side, unless it is non-blocking or both sides at once.
 async fn await_peer(current: &Current, file: &OpenFile) -> Result<()> {
     let Some(end) = file.downcast::<PipeEnd>() else { return Ok(()) };
-    if file.nonblocking() || (end.reads() && end.writes()) {
+    // A pipe that is opened once more through /proc has no place in a tree, and does not wait.
+    if file.path().is_none() || file.nonblocking() || (end.reads() && end.writes()) {
         return Ok(());
     }
     let (before, open) = end.peer_opens();
