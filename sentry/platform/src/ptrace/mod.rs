@@ -66,7 +66,7 @@ fn watch(tid: i32, end: OwnedFd) -> Result<(), PlatformError> {
                 match status {
                     raw::Stop::Ended => return,
                     // The thread takes signals by waiting for them; what still comes this way is dropped.
-                    _ => drop(raw::resume(tid)),
+                    _ => drop(raw::go_on(tid)),
                 }
             }
         })

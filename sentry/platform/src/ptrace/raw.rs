@@ -57,6 +57,11 @@ pub fn interrupt(tid: i32) -> Result<(), i32> {
     call(libc::PTRACE_INTERRUPT, tid, 0, 0).map(drop)
 }
 
+/// Runs a tracee whose system calls the host makes.
+pub fn go_on(tid: i32) -> Result<(), i32> {
+    call(libc::PTRACE_CONT, tid, 0, 0).map(drop)
+}
+
 /// Runs a tracee until its next system call, which the host does not make.
 pub fn resume(tid: i32) -> Result<(), i32> {
     call(PTRACE_SYSEMU, tid, 0, 0).map(drop)
