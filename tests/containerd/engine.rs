@@ -70,9 +70,20 @@ impl Containerd {
         self.directory.path().join(name)
     }
 
+    /// containerd's namespace: also the name of the cgroup above those of its containers, which nobody removes.
+    fn namespace(&self) -> String {
+        let name = self.directory.path().file_name().unwrap().to_str().unwrap();
+        format!("moat-{}", name.trim_start_matches(".tmp"))
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
-        command.args(["-k", "1", "20", "ctr", "-a"]).arg(self.file("socket")).args(arguments).stdin(Stdio::null());
+        command
+            .args(["-k", "1", "20", "ctr", "-a"])
+            .arg(self.file("socket"))
+            .args(["-n", &self.namespace()])
+            .args(arguments)
+            .stdin(Stdio::null());
         command
     }
 
@@ -127,7 +138,8 @@ impl Containerd {
     /// Nothing that the runtime keeps is left.
     #[track_caller]
     pub fn assert_empty(&self) {
-        let left: Vec<_> = std::fs::read_dir(self.file("moat/default")).into_iter().flatten().flatten().collect();
+        let left: Vec<_> =
+            std::fs::read_dir(self.file("moat").join(self.namespace())).into_iter().flatten().flatten().collect();
         assert!(left.is_empty(), "{left:?}");
     }
 }
@@ -144,5 +156,8 @@ impl Drop for Containerd {
             nix::sys::signal::Signal::SIGTERM,
         );
         let _ = self.daemon.wait();
+        for controller in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            let _ = std::fs::remove_dir(controller.path().join(self.namespace()));
+        }
     }
 }
