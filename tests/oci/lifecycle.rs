@@ -194,3 +194,37 @@ fn the_end_of_the_sentry_is_the_containers() {
     assert_eq!(bundle.run(&["delete", "--force", "c1"]).code, 0);
     bundle.assert_empty();
 }
+
+#[test]
+fn signals_of_the_host_reach_init_after_a_stop() {
+    use nix::sys::signal::{Signal, kill};
+    let bundle = Bundle::new(&["sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.05; done"]);
+    bundle.create("c1");
+    bundle.run(&["start", "c1"]);
+    std::thread::sleep(Duration::from_millis(300));
+    let lead = nix::unistd::Pid::from_raw(bundle.state("c1")["pid"].as_i64().unwrap() as i32);
+    for signal in [Signal::SIGSTOP, Signal::SIGCONT, Signal::SIGTERM] {
+        kill(lead, signal).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    bundle.await_status("c1", "stopped");
+    assert_eq!(bundle.run(&["delete", "c1"]).code, 0);
+}
+
+#[test]
+fn a_sleeping_container_that_is_killed_leaves_no_process() {
+    let bundle = Bundle::new(&["sleep", "100"]);
+    bundle.create("c1");
+    bundle.run(&["start", "c1"]);
+    let state: Value = serde_json::from_slice(&std::fs::read(bundle.file("state/c1/state.json")).unwrap()).unwrap();
+    assert_eq!(bundle.run(&["kill", "c1", "KILL"]).code, 0);
+    let alive = |helper: &Value| {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", helper["pid"])).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+    };
+    let began = std::time::Instant::now();
+    while state["helpers"].as_array().unwrap().iter().any(alive) {
+        assert!(began.elapsed() < Duration::from_secs(5), "a helper outlives the container");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

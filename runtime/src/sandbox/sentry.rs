@@ -206,7 +206,7 @@ fn live(sandbox: &Arc<Sandbox>, platform: &Arc<dyn Platform>) {
             let _ = to.kill(1, signal, false);
         }
         // Killed on the host. The kernel learns of it by the lead's task, unless that has not started yet.
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(50));
         std::process::exit(0);
     });
     let status = sandbox.wait(1);

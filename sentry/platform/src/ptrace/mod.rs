@@ -8,9 +8,10 @@ mod raw;
 mod space;
 
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::Mutex;
 
 use crate::stub::birth::{Lead, Vdso};
@@ -23,6 +24,8 @@ pub struct Ptrace {
     lead: Arc<Stub>,
     space: Mutex<Option<Arc<dyn AddressSpace>>>,
     signals: Mutex<std::fs::File>,
+    /// A pipe whose other end is closed when the lead has ended.
+    ended: OwnedFd,
 }
 
 impl Ptrace {
@@ -34,21 +37,27 @@ impl Ptrace {
         kick::install_handler()?;
         let (lead, signals): (Arc<Stub>, OwnedFd) = Stub::from_lead(lead)?;
         let watched = lead.signal_thread()?;
-        watch(watched.outer)?;
+        let (ended, end) =
+            nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| PlatformError::Host(e as i32))?;
+        watch(watched.outer, end)?;
         let space: Arc<dyn AddressSpace> = Arc::new(Space::new(lead.clone()));
-        Ok(Arc::new(Self { lead, space: Mutex::new(Some(space)), signals: Mutex::new(signals.into()) }))
+        Ok(Arc::new(Self { lead, space: Mutex::new(Some(space)), signals: Mutex::new(signals.into()), ended }))
     }
 }
 
 /// Traces a thread of the lead for as long as this process lives, by a thread that does nothing else: if the sentry is
 /// killed, PTRACE_O_EXITKILL kills the lead, and with its pid namespace every stub.
-fn watch(tid: i32) -> Result<(), PlatformError> {
+///
+/// `end` is closed when the lead ends. Nothing else tells of it: its last thread waits in the kernel until all others are
+/// reaped, some of them by a tracer that sleeps in a guest's call; so neither its parent nor its pidfd sees an end.
+fn watch(tid: i32, end: OwnedFd) -> Result<(), PlatformError> {
     let (said, says) = std::sync::mpsc::channel();
     std::thread::Builder::new()
         .name("watch".into())
         .stack_size(128 << 10)
         .spawn(move || {
-            let seized = raw::seize(tid);
+            let _end = end;
+            let seized = raw::seize_to_the_end(tid);
             let _ = said.send(seized);
             if seized.is_err() {
                 return;
@@ -57,7 +66,7 @@ fn watch(tid: i32) -> Result<(), PlatformError> {
                 match status {
                     raw::Stop::Ended => return,
                     // The thread takes signals by waiting for them; what still comes this way is dropped.
-                    _ => drop(raw::resume(tid)),
+                    _ => drop(raw::go_on(tid)),
                 }
             }
         })
@@ -79,8 +88,19 @@ impl Platform for Ptrace {
     }
 
     fn next_lead_signal(&self) -> Option<i32> {
+        let mut signals = self.signals.lock();
+        loop {
+            let mut polled =
+                [PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.ended.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut polled, PollTimeout::NONE) {
+                Err(nix::Error::EINTR) => continue,
+                Err(_) => return None,
+                Ok(_) if polled[0].any() == Some(true) => break,
+                Ok(_) => return None,
+            }
+        }
         let mut signal = [0u8; 1];
-        match self.signals.lock().read(&mut signal) {
+        match signals.read(&mut signal) {
             Ok(1) => Some(i32::from(signal[0])),
             _ => None,
         }

@@ -11,7 +11,7 @@ pub enum Stop {
     Signal(i32),
     /// PTRACE_INTERRUPT, or a group stop.
     Event,
-    /// It is gone.
+    /// It is gone, or going.
     Ended,
 }
 
@@ -46,9 +46,20 @@ pub fn seize(tid: i32) -> Result<(), i32> {
     call(libc::PTRACE_SEIZE, tid, 0, options as u64).map(drop)
 }
 
+/// The same, and [`wait`] says that it has ended when it is about to.
+pub fn seize_to_the_end(tid: i32) -> Result<(), i32> {
+    let options = libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACEEXIT;
+    call(libc::PTRACE_SEIZE, tid, 0, options as u64).map(drop)
+}
+
 /// Stops a running tracee. May be called from a signal handler.
 pub fn interrupt(tid: i32) -> Result<(), i32> {
     call(libc::PTRACE_INTERRUPT, tid, 0, 0).map(drop)
+}
+
+/// Runs a tracee whose system calls the host makes.
+pub fn go_on(tid: i32) -> Result<(), i32> {
+    call(libc::PTRACE_CONT, tid, 0, 0).map(drop)
 }
 
 /// Runs a tracee until its next system call, which the host does not make.
@@ -69,7 +80,7 @@ pub fn wait(tid: i32) -> Result<Stop, i32> {
     if got < 0 {
         return Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::ECHILD));
     }
-    if !libc::WIFSTOPPED(status) {
+    if !libc::WIFSTOPPED(status) || status >> 16 == libc::PTRACE_EVENT_EXIT {
         return Ok(Stop::Ended);
     }
     let signal = libc::WSTOPSIG(status);

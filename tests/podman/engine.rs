@@ -1,0 +1,131 @@
+//! A Podman with storage and state of its own, whose runtime is the one under test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// An engine with an image `busybox`. With it goes all that it has made.
+pub struct Podman {
+    directory: tempfile::TempDir,
+}
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// The binary beside this test.
+fn moat() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let moat = test.parent().and_then(Path::parent).unwrap().join("moat");
+    assert!(moat.exists(), "{}: `cargo build` makes it", moat.display());
+    moat
+}
+
+impl Podman {
+    /// `None`, and a word why, where Podman cannot run.
+    pub fn new() -> Option<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: needs root");
+            return None;
+        }
+        if !["/usr/bin/podman", "/usr/bin/conmon", "/bin/busybox"].iter().all(|p| Path::new(p).exists()) {
+            eprintln!("skipped: needs packages podman and busybox-static");
+            return None;
+        }
+        let podman = Self { directory: tempfile::tempdir().unwrap() };
+        let limits = r#"default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]"#;
+        let text =
+            format!("[containers]\n{limits}\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n");
+        std::fs::write(podman.file("containers.conf"), text).unwrap();
+        let rootfs = podman.file("rootfs");
+        for name in ["bin", "etc", "tmp", "proc", "dev", "sys"] {
+            std::fs::create_dir_all(rootfs.join(name)).unwrap();
+        }
+        std::fs::copy("/bin/busybox", rootfs.join("bin/busybox")).unwrap();
+        for applet in ["sh", "sleep", "cat", "id", "tty", "stty", "true", "echo", "hostname"] {
+            std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
+        }
+        let archive = podman.file("rootfs.tar");
+        let made = Command::new("tar").arg("-C").arg(&rootfs).arg("-cf").arg(&archive).arg(".").status().unwrap();
+        assert!(made.success());
+        podman.ok(&["import", archive.to_str().unwrap(), "busybox"]);
+        Some(podman)
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The command line before the verb; a command that hangs is ended.
+    fn words(&self) -> Vec<String> {
+        let path = |name: &str| self.file(name).to_str().unwrap().to_owned();
+        let mut words = vec!["timeout".to_owned(), "-k".into(), "1".into(), "30".into(), "podman".into()];
+        for (flag, value) in [("--root", path("root")), ("--runroot", path("run")), ("--tmpdir", path("tmp"))] {
+            words.extend([flag.to_owned(), value]);
+        }
+        words.extend(["--storage-driver".into(), "vfs".into()]);
+        words.extend(["--runtime".into(), moat().to_str().unwrap().to_owned()]);
+        words
+    }
+
+    fn said(output: Output) -> Said {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Runs a verb to its end.
+    pub fn run(&self, arguments: &[&str]) -> Said {
+        let words = self.words();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(arguments).env("CONTAINERS_CONF", self.file("containers.conf"));
+        Self::said(command.stdin(Stdio::null()).output().unwrap())
+    }
+
+    /// Runs a verb that must succeed; its output without the last line's end.
+    #[track_caller]
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let said = self.run(arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
+        said.out.trim_end().to_owned()
+    }
+
+    /// Runs a verb on a terminal, by script(1). The arguments must need no quotes but `'`.
+    pub fn on_terminal(&self, arguments: &str, input: &str) -> Said {
+        let line = format!("{} {arguments}", self.words().join(" "));
+        let mut command = Command::new("script");
+        command.args(["-q", "-e", "-c", &line, "/dev/null"]).env("CONTAINERS_CONF", self.file("containers.conf"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, input.as_bytes()).unwrap();
+        let said = Self::said(child.wait_with_output().unwrap());
+        drop(stdin);
+        said
+    }
+
+    /// Starts a container of this name in the background.
+    #[track_caller]
+    pub fn start(&self, name: &str, script: &str) {
+        self.ok(&["run", "-d", "--name", name, "--network=none", "busybox", "sh", "-c", script]);
+    }
+
+    /// One field of a container.
+    #[track_caller]
+    pub fn inspect(&self, name: &str, field: &str) -> String {
+        self.ok(&["inspect", "--format", &format!("{{{{{field}}}}}"), name])
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        let said = self.run(&["rm", "-a", "-f", "-t", "0"]);
+        if said.code != 0 {
+            eprintln!("{said:?}");
+        }
+        for mount in ["root/vfs", "root/overlay", "root"] {
+            let _ = nix::mount::umount2(&self.file(mount), nix::mount::MntFlags::MNT_DETACH);
+        }
+    }
+}
