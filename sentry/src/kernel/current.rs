@@ -109,9 +109,9 @@ impl Current {
         self.context = context;
     }
 
-    /// Charges the time of the system call that ends now.
+    /// Charges the time of the system call that ends now, but for its sleep.
     pub fn charge_system_call(&mut self) {
-        self.system_time += self.entered.elapsed();
+        self.system_time += self.entered.elapsed().saturating_sub(self.task.take_slept());
         self.task.charge(self.context.cpu_time(), self.system_time);
     }
 }

@@ -24,7 +24,8 @@ pub async fn handle(current: &mut Current, signal: i32, code: i32, address: u64)
         rip = format_args!("{:#x}", current.context.registers().rip),
         "exception"
     );
-    current.fault = FaultInfo { trap: vector(signal, code), error: error_code(signal, code), address };
+    let error = error_code(current, signal, code, address);
+    current.fault = FaultInfo { trap: vector(signal, code), error, address };
     send::force(&current.task, signal, SigInfo::fault(signal, code, address));
 }
 
@@ -43,12 +44,39 @@ fn vector(signal: Signal, code: i32) -> u64 {
     }
 }
 
-/// The page-fault error code, as far as the signal tells: user mode, and whether the page was there.
-fn error_code(signal: Signal, code: i32) -> u64 {
-    match signal {
-        SIGSEGV if code == SigInfo::SEGV_ACCERR => 5,
-        SIGSEGV if code == SigInfo::SI_KERNEL => 0,
-        SIGSEGV | SIGBUS => 4,
-        _ => 0,
+/// The page-fault error code, as far as it can be told: user mode, whether the page was there, whether it was written.
+fn error_code(current: &mut Current, signal: Signal, code: i32, address: u64) -> u64 {
+    let page_fault = matches!(signal, SIGSEGV | SIGBUS) && code != SigInfo::SI_KERNEL;
+    let write = if page_fault && was_write(current, address) { 2 } else { 0 };
+    write
+        | match signal {
+            SIGSEGV if code == SigInfo::SEGV_ACCERR => 5,
+            SIGSEGV if code == SigInfo::SI_KERNEL => 0,
+            SIGSEGV | SIGBUS => 4,
+            _ => 0,
+        }
+}
+
+/// Whether the instruction at which a task stopped writes to memory.
+fn was_write(current: &mut Current, address: u64) -> bool {
+    let at = current.context.registers().rip;
+    if at == address {
+        return false;
+    }
+    // It may end right before an unmapped page.
+    let mut code = [0u8; 15];
+    let got = current.memory().read_partial(at, &mut code);
+    writes(&code[..got])
+}
+
+/// Whether an instruction is one of the common stores: moves, string stores, pushes, calls, and arithmetic on memory.
+fn writes(code: &[u8]) -> bool {
+    let is_prefix = |b: &u8| matches!(b, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
+    let start = code.iter().position(|b| !is_prefix(b)).unwrap_or(code.len());
+    match &code[start..] {
+        [0x88 | 0x89 | 0xa2..=0xa5 | 0xaa | 0xab | 0xc6 | 0xc7 | 0x50..=0x57 | 0xe8, ..] => true,
+        [op @ 0x00..=0x31, ..] if op & 7 < 2 => true,
+        [0x0f, 0x11 | 0x13 | 0x17 | 0x29 | 0x2b | 0x7f | 0xb0 | 0xb1 | 0xc0 | 0xc1 | 0xc3 | 0xd6 | 0xe7, ..] => true,
+        _ => false,
     }
 }

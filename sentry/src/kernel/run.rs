@@ -23,7 +23,9 @@ pub async fn run(mut current: Current) {
         if !current.enter_application() {
             continue;
         }
+        current.begin_run();
         let stopped = poll_fn(|cx| current.context.poll_run(cx)).await;
+        current.end_run(current.context.cpu_time());
         current.leave_application();
         current.entered = Instant::now();
         match stopped {

@@ -56,6 +56,10 @@ pub struct Task {
     sleeping: AtomicBool,
     /// Time in application code and in the sentry, in nanoseconds.
     user_time: AtomicU64,
+    /// When it went into application code, in nanoseconds after `started`; 0 while it is out.
+    running_since: AtomicU64,
+    /// Nanoseconds that the system call under way has slept.
+    slept: AtomicU64,
     system_time: AtomicU64,
     /// When it began, for `starttime`.
     pub started: Instant,
@@ -116,6 +120,8 @@ impl Task {
             nice: AtomicI32::new(0),
             sleeping: AtomicBool::new(false),
             user_time: AtomicU64::new(0),
+            running_since: AtomicU64::new(0),
+            slept: AtomicU64::new(0),
             system_time: AtomicU64::new(0),
             started: Instant::now(),
             filters: super::seccomp::Filters::default(),
@@ -271,6 +277,23 @@ impl Task {
         true
     }
 
+    /// Application code begins to run.
+    pub(super) fn begin_run(&self) {
+        let since = self.started.elapsed().as_nanos() as u64;
+        self.running_since.store(since.max(1), Ordering::Relaxed);
+    }
+
+    /// Application code has run, in all its life for `user`.
+    pub(super) fn end_run(&self, user: Duration) {
+        self.running_since.store(0, Ordering::Relaxed);
+        self.user_time.store(user.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// How long the system call that ends now was asleep.
+    pub(super) fn take_slept(&self) -> Duration {
+        Duration::from_nanos(self.slept.swap(0, Ordering::Relaxed))
+    }
+
     pub(super) fn leave_application(&self) {
         self.in_application.store(false, Ordering::SeqCst);
     }
@@ -296,6 +319,7 @@ impl Task {
         mut attempt: impl FnMut(&mut Waiter) -> Option<T>,
     ) -> Result<T, WaitEnd> {
         self.sleeping.store(true, Ordering::Relaxed);
+        let began = Instant::now();
         let end = wait::wait_for(deadline, |waiter| {
             waiter.listen(&self.interrupts);
             if let Some(answer) = attempt(waiter) {
@@ -305,6 +329,7 @@ impl Task {
         })
         .await;
         self.sleeping.store(false, Ordering::Relaxed);
+        self.slept.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
         end.unwrap_or(Err(WaitEnd::TimedOut))
     }
 
@@ -336,8 +361,12 @@ impl Task {
 
     /// Time in application code and in the sentry on its behalf.
     pub fn times(&self) -> (Duration, Duration) {
+        let running = match self.running_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => self.started.elapsed().saturating_sub(Duration::from_nanos(since)),
+        };
         (
-            Duration::from_nanos(self.user_time.load(Ordering::Relaxed)),
+            Duration::from_nanos(self.user_time.load(Ordering::Relaxed)) + running,
             Duration::from_nanos(self.system_time.load(Ordering::Relaxed)),
         )
     }

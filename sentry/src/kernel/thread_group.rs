@@ -65,7 +65,7 @@ pub struct State {
 impl ThreadGroup {
     /// A process without threads yet.
     pub fn new(pid: u32, stub: Arc<dyn AddressSpace>, limits: Limits, executable: Option<Path>) -> Arc<Self> {
-        Arc::new(Self {
+        let group = Arc::new(Self {
             pid,
             tasks: Mutex::new(Rank::Leaf, BTreeMap::new()),
             signals: Mutex::new(Rank::GroupSignals, GroupSignals::default()),
@@ -91,7 +91,9 @@ impl ThreadGroup {
             vfork_pending: AtomicBool::new(false),
             oom_score_adjust: AtomicU32::new(0),
             started: Instant::now(),
-        })
+        });
+        super::timers::watch_cpu(&group);
+        group
     }
 
     /// Its number.

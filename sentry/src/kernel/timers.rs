@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use moat_abi::errno::Errno;
-use moat_abi::signal::{SIGALRM, SigInfo, Signal};
+use moat_abi::resource::{RLIM_INFINITY, Resource};
+use moat_abi::signal::{SIGALRM, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU, SigInfo, Signal};
 
 use super::clock::Clock;
 use super::signal::send::{self, Origin};
@@ -18,6 +19,10 @@ use crate::executor::wait::Notify;
 #[derive(Default)]
 pub struct ProcessTimers {
     real: Option<RealTimer>,
+    /// ITIMER_VIRTUAL and ITIMER_PROF.
+    cpu: [Option<CpuTimer>; 2],
+    /// The next look at the processor time, while a timer or RLIMIT_CPU wants it.
+    cpu_tick: Option<Armed>,
     posix: BTreeMap<i32, PosixTimer>,
     next: i32,
 }
@@ -27,6 +32,123 @@ struct RealTimer {
     expires: Instant,
     interval: Duration,
     _armed: Armed,
+}
+
+/// A timer that counts processor time, and when it expires in that.
+#[derive(Clone, Copy)]
+struct CpuTimer {
+    expires: Duration,
+    interval: Duration,
+}
+
+/// What a timer that counts processor time counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CpuKind {
+    /// Time in application code (ITIMER_VIRTUAL).
+    User,
+    /// That and the kernel's on its behalf (ITIMER_PROF).
+    All,
+}
+
+/// How often processor time is looked at: for timers, and for RLIMIT_CPU, which counts seconds.
+const TIMER_TICK: Duration = Duration::from_millis(4);
+const LIMIT_TICK: Duration = Duration::from_millis(100);
+
+struct CpuTick(Weak<ThreadGroup>);
+
+impl Notify for CpuTick {
+    fn notify(&self) {
+        if let Some(group) = self.0.upgrade() {
+            tick_cpu(&group);
+        }
+    }
+}
+
+/// Looks at the processor time from time to time, as long as something wants it.
+pub fn watch_cpu(group: &Arc<ThreadGroup>) {
+    let replaced = {
+        let mut state = group.state().lock();
+        let limit = state.limits.get(Resource::Cpu);
+        let period = match state.timers.cpu.iter().any(Option::is_some) {
+            true => Some(TIMER_TICK),
+            false => (limit.soft.min(limit.hard) != RLIM_INFINITY).then_some(LIMIT_TICK),
+        };
+        let tick =
+            period.map(|p| TimerQueue::global().arm(Instant::now() + p, Arc::new(CpuTick(Arc::downgrade(group)))));
+        std::mem::replace(&mut state.timers.cpu_tick, tick)
+    };
+    drop(replaced);
+}
+
+fn tick_cpu(group: &Arc<ThreadGroup>) {
+    if group.task_count() == 0 {
+        return;
+    }
+    let usage = group.usage();
+    let total = usage.user + usage.system;
+    let mut signals = Vec::new();
+    {
+        let mut state = group.state().lock();
+        for (timer, now, signal) in state
+            .timers
+            .cpu
+            .iter_mut()
+            .zip([usage.user, total])
+            .zip([SIGVTALRM, SIGPROF])
+            .map(|((timer, now), signal)| (timer, now, signal))
+        {
+            if let Some(due) = *timer
+                && due.expires <= now
+            {
+                signals.push(signal);
+                let late = (now - due.expires).as_nanos() / due.interval.as_nanos().max(1);
+                let missed = u32::try_from(late).unwrap_or(u32::MAX - 1);
+                *timer = (!due.interval.is_zero())
+                    .then(|| CpuTimer { expires: due.expires + due.interval * (missed + 1), ..due });
+            }
+        }
+        let mut limit = state.limits.get(Resource::Cpu);
+        if total.as_secs() >= limit.hard.max(1) {
+            signals.push(SIGKILL);
+        } else if total.as_secs() >= limit.soft.max(1) {
+            // Said again each second.
+            signals.push(SIGXCPU);
+            limit.soft += 1;
+            state.limits.set(Resource::Cpu, limit);
+        }
+    }
+    for signal in signals {
+        // Standard signals of the kernel are not refused.
+        let _ = send::to_process(group, signal, SigInfo::kernel(signal), Origin::Inside);
+    }
+    watch_cpu(group);
+}
+
+fn cpu_setting(timer: Option<CpuTimer>, now: Duration) -> Setting {
+    timer.map_or_else(Default::default, |t| (t.expires.saturating_sub(now).max(Duration::from_micros(1)), t.interval))
+}
+
+fn spent(group: &Arc<ThreadGroup>, kind: CpuKind) -> Duration {
+    let usage = group.usage();
+    match kind {
+        CpuKind::User => usage.user,
+        CpuKind::All => usage.user + usage.system,
+    }
+}
+
+/// The setting of ITIMER_VIRTUAL or ITIMER_PROF.
+pub fn cpu(group: &Arc<ThreadGroup>, kind: CpuKind) -> Setting {
+    let now = spent(group, kind);
+    cpu_setting(group.state().lock().timers.cpu[kind as usize], now)
+}
+
+/// Sets ITIMER_VIRTUAL or ITIMER_PROF; the old setting.
+pub fn set_cpu(group: &Arc<ThreadGroup>, kind: CpuKind, value: Duration, interval: Duration) -> Setting {
+    let now = spent(group, kind);
+    let new = (!value.is_zero()).then(|| CpuTimer { expires: now.saturating_add(value), interval });
+    let old = std::mem::replace(&mut group.state().lock().timers.cpu[kind as usize], new);
+    watch_cpu(group);
+    cpu_setting(old, now)
 }
 
 /// What a POSIX timer does when it expires.
@@ -125,9 +247,9 @@ fn fire_posix(group: &Arc<ThreadGroup>, id: i32) {
 }
 
 impl ProcessTimers {
-    /// What `execve` keeps: the interval timer.
+    /// What `execve` keeps: the interval timers.
     pub fn keep_over_exec(&mut self) -> Self {
-        Self { real: self.real.take(), ..Self::default() }
+        Self { real: self.real.take(), cpu: self.cpu, cpu_tick: self.cpu_tick.take(), ..Self::default() }
     }
 }
 

@@ -62,6 +62,18 @@ impl UserMemory {
         }
     }
 
+    /// Writes as much of `from` as `to` takes; how much that was.
+    pub fn write_partial(&self, to: u64, from: &[u8]) -> usize {
+        assert_no_locks();
+        if from.is_empty() || check(to, from.len()).is_err() {
+            return 0;
+        }
+        match self.space.write(to, from) {
+            Ok(()) => from.len(),
+            Err(fault) => fault.done,
+        }
+    }
+
     /// Reads a structure.
     pub fn read<T: FromBytes + IntoBytes>(&self, from: u64) -> Result<T> {
         let mut value = T::new_zeroed();

@@ -158,7 +158,11 @@ async fn read_into(
             Err(_) if done > 0 => break,
             Err(e) => return Err(e),
         };
-        scatter(&memory, segments, done, &buffer[..got]).or_else(|e| if done > 0 { Ok(()) } else { Err(e) })?;
+        let offered = got;
+        let got = scatter_partial(&memory, segments, done, &buffer[..got]);
+        if got < offered && got == 0 && done == 0 {
+            return Err(Errno::EFAULT);
+        }
         if at == At::Position && seekable {
             *file.position().lock() = position + got as u64;
         }
@@ -174,21 +178,30 @@ async fn read_into(
 }
 
 /// Copies `bytes` to where the segments are after `skip` bytes.
-pub fn scatter(memory: &UserMemory, segments: &[(u64, usize)], mut skip: usize, mut bytes: &[u8]) -> Result<()> {
+pub fn scatter(memory: &UserMemory, segments: &[(u64, usize)], skip: usize, bytes: &[u8]) -> Result<()> {
+    if scatter_partial(memory, segments, skip, bytes) == bytes.len() { Ok(()) } else { Err(Errno::EFAULT) }
+}
+
+/// The same up to the first byte that cannot be written; how many could.
+fn scatter_partial(memory: &UserMemory, segments: &[(u64, usize)], mut skip: usize, bytes: &[u8]) -> usize {
+    let mut done = 0;
     for &(base, len) in segments {
-        if bytes.is_empty() {
+        if done == bytes.len() {
             break;
         }
         if skip >= len {
             skip -= len;
             continue;
         }
-        let n = (len - skip).min(bytes.len());
-        memory.write_bytes(base.wrapping_add(skip as u64), &bytes[..n])?;
-        bytes = &bytes[n..];
+        let n = (len - skip).min(bytes.len() - done);
+        let wrote = memory.write_partial(base.wrapping_add(skip as u64), &bytes[done..done + n]);
+        done += wrote;
+        if wrote < n {
+            break;
+        }
         skip = 0;
     }
-    Ok(())
+    done
 }
 
 /// Copies up to `limit` bytes from where the segments are after `skip` bytes.
@@ -327,6 +340,11 @@ fn within_file_limit(current: &Current, file: &Arc<OpenFile>, start: u64, len: u
     if !file.inode().is_some_and(|i| i.file_type() == FileType::Regular) {
         return Ok(len);
     }
+    within_size_limit(current, start, len)
+}
+
+/// The same for a regular file.
+pub fn within_size_limit(current: &Current, start: u64, len: usize) -> Result<usize> {
     let limit = current.group_ref().limit(Resource::FileSize);
     if start >= i64::MAX as u64 {
         return Err(Errno::EFBIG);

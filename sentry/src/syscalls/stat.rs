@@ -415,7 +415,10 @@ pub fn truncate(current: &mut Current, path: UserPath, length: i64) -> Result<()
     let attributes = inode.attributes()?;
     let credentials = current.credentials();
     permission::check_attributes(&attributes, &credentials, Access::WRITE)?;
-    change(&place, &open::truncation(&attributes, &credentials, length))
+    super::file::within_size_limit(current, length.saturating_sub(1), 1)?;
+    inode.set_attributes(&open::truncation(&attributes, &credentials, length))?;
+    notify::truncated(&place.dentry);
+    Ok(())
 }
 
 fn statfs_of(path: &Path) -> Result<Statfs> {

@@ -1,5 +1,7 @@
 //! The machine as a whole (uname(2), sysinfo(2), getrandom(2), getrlimit(2), getrusage(2), sethostname(2)).
 
+use std::sync::Arc;
+
 use moat_abi::capability::CapabilitySet;
 use moat_abi::errno::Errno;
 use moat_abi::resource::{Resource, Rlimit, Rusage};
@@ -112,7 +114,12 @@ pub fn setrlimit(current: &mut Current, resource: u32, new: In<Rlimit>) -> Resul
     set_limit(current, &group, resource, new)
 }
 
-fn set_limit(current: &Current, group: &crate::kernel::ThreadGroup, resource: Resource, new: Rlimit) -> Result<()> {
+fn set_limit(
+    current: &Current,
+    group: &Arc<crate::kernel::ThreadGroup>,
+    resource: Resource,
+    new: Rlimit,
+) -> Result<()> {
     if new.rlim_cur > new.rlim_max {
         return Err(Errno::EINVAL);
     }
@@ -120,12 +127,17 @@ fn set_limit(current: &Current, group: &crate::kernel::ThreadGroup, resource: Re
     if resource == Resource::Files && new.rlim_max > crate::fs::fd_table::NR_OPEN {
         return Err(Errno::EPERM);
     }
-    let mut state = group.state().lock();
-    let old = state.limits.get(resource);
-    if new.rlim_max > old.hard && !privileged {
-        return Err(Errno::EPERM);
+    {
+        let mut state = group.state().lock();
+        let old = state.limits.get(resource);
+        if new.rlim_max > old.hard && !privileged {
+            return Err(Errno::EPERM);
+        }
+        state.limits.set(resource, Limit { soft: new.rlim_cur, hard: new.rlim_max });
     }
-    state.limits.set(resource, Limit { soft: new.rlim_cur, hard: new.rlim_max });
+    if resource == Resource::Cpu {
+        crate::kernel::timers::watch_cpu(group);
+    }
     Ok(())
 }
 

@@ -10,9 +10,11 @@ use super::arguments::{In, Out};
 use crate::Result;
 use crate::kernel::Current;
 use crate::kernel::clock::Clock;
-use crate::kernel::timers::{self as t, Expiry, Setting};
+use crate::kernel::timers::{self as t, CpuKind, Expiry, Setting};
 
 const ITIMER_REAL: i32 = 0;
+const ITIMER_VIRTUAL: i32 = 1;
+const ITIMER_PROF: i32 = 2;
 
 fn itimerval_of((value, interval): Setting) -> Itimerval {
     Itimerval { it_interval: interval.into(), it_value: value.into() }
@@ -34,13 +36,14 @@ pub fn alarm(current: &mut Current, seconds: u32) -> Result<u64> {
 pub fn getitimer(current: &mut Current, which: i32, out: Out<Itimerval>) -> Result<()> {
     let setting = match which {
         ITIMER_REAL => t::real(&current.group()),
-        1 | 2 => Setting::default(),
+        ITIMER_VIRTUAL => t::cpu(&current.group(), CpuKind::User),
+        ITIMER_PROF => t::cpu(&current.group(), CpuKind::All),
         _ => return Err(Errno::EINVAL),
     };
     out.write(&current.memory(), &itimerval_of(setting))
 }
 
-/// setitimer(2). The timers that count processor time are not there yet.
+/// setitimer(2).
 pub fn setitimer(current: &mut Current, which: i32, new: In<Itimerval>, old: Out<Itimerval>) -> Result<()> {
     let memory = current.memory();
     let new = new.read_if(&memory)?.unwrap_or_default();
@@ -48,8 +51,8 @@ pub fn setitimer(current: &mut Current, which: i32, new: In<Itimerval>, old: Out
     let interval = new.it_interval.duration().ok_or(Errno::EINVAL)?;
     let previous = match which {
         ITIMER_REAL => t::set_real(&current.group(), value, interval),
-        1 | 2 if value.is_zero() => Setting::default(),
-        1 | 2 => return Err(Errno::EOPNOTSUPP),
+        ITIMER_VIRTUAL => t::set_cpu(&current.group(), CpuKind::User, value, interval),
+        ITIMER_PROF => t::set_cpu(&current.group(), CpuKind::All, value, interval),
         _ => return Err(Errno::EINVAL),
     };
     old.write_if(&memory, &itimerval_of(previous))
