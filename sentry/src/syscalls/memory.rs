@@ -36,8 +36,11 @@ pub async fn mmap(
         return Err(Errno::ENOMEM);
     }
     if flags.kind() == 3 {
-        let legacy =
-            MapFlags::from_bits_retain(0xf | 0x10 | 0x20 | 0x40 | 0x100 | 0x1800 | 0x1_f000 | 0x2_0000 | 0x10_0000);
+        // Accepted and without effect, like the other flags that are older than MAP_SHARED_VALIDATE.
+        const UNINITIALIZED: u32 = 0x400_0000;
+        let legacy = MapFlags::from_bits_retain(
+            0xf | 0x10 | 0x20 | 0x40 | 0x80 | 0x100 | 0x1_f800 | 0x2_0000 | 0x10_0000 | UNINITIALIZED,
+        );
         if flags.bits() & !legacy.bits() != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
