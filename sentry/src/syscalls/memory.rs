@@ -214,7 +214,11 @@ pub fn process_vm_readv(
     local_count: usize,
     remote: UserOpaque,
     remote_count: usize,
+    flags: u64,
 ) -> Result<usize> {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
     process_vm(current, pid.0, local.0, local_count, remote.0, remote_count, false)
 }
 
@@ -226,7 +230,11 @@ pub fn process_vm_writev(
     local_count: usize,
     remote: UserOpaque,
     remote_count: usize,
+    flags: u64,
 ) -> Result<usize> {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
     process_vm(current, pid.0, local.0, local_count, remote.0, remote_count, true)
 }
 
