@@ -128,6 +128,10 @@ pub trait FileOperations: Send + Sync + Any {
         let _ = file;
         Err(Errno::ENODEV)
     }
+    /// Whether `lseek` succeeds and changes nothing, though there are no positions (eventfd and its kin).
+    fn ignores_seeks(&self) -> bool {
+        false
+    }
     /// `fsync`, `fdatasync` (`data_only`).
     fn sync(&self, file: &OpenFile, data_only: bool) -> Result<()> {
         let _ = (file, data_only);
