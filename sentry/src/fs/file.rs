@@ -25,6 +25,8 @@ pub struct Mappable {
     pub file: Arc<HostFile>,
     /// Whether a shared writable mapping is possible.
     pub writable: bool,
+    /// Held by every mapping that could write to a file that can be sealed.
+    pub writer: Option<Arc<()>>,
 }
 
 /// One directory entry, as `getdents64` gives it.
