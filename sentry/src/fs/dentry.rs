@@ -75,6 +75,11 @@ impl Dentry {
         self.gone.load(Ordering::Acquire)
     }
 
+    /// Marks a file without a name as one that will never have one (O_TMPFILE with O_EXCL).
+    pub fn forbid_name(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
     /// Whether something is mounted on it.
     pub fn is_mounted_on(&self) -> bool {
         self.mounts.load(Ordering::Acquire) > 0

@@ -402,6 +402,10 @@ impl FileOperations for Epoll {
         self
     }
 
+    fn ignores_seeks(&self) -> bool {
+        true
+    }
+
     fn poll(&self, _: &OpenFile, waiter: Option<&mut Waiter>) -> PollEvents {
         if let Some(waiter) = waiter {
             waiter.listen(&self.pollers);

@@ -25,6 +25,8 @@ pub struct Mappable {
     pub file: Arc<HostFile>,
     /// Whether a shared writable mapping is possible.
     pub writable: bool,
+    /// Held by every mapping that could write to a file that can be sealed.
+    pub writer: Option<Arc<()>>,
 }
 
 /// One directory entry, as `getdents64` gives it.
@@ -127,6 +129,10 @@ pub trait FileOperations: Send + Sync + Any {
     fn mappable(&self, file: &OpenFile) -> Result<Mappable> {
         let _ = file;
         Err(Errno::ENODEV)
+    }
+    /// Whether `lseek` succeeds and changes nothing, though there are no positions (eventfd and its kin).
+    fn ignores_seeks(&self) -> bool {
+        false
     }
     /// `fsync`, `fdatasync` (`data_only`).
     fn sync(&self, file: &OpenFile, data_only: bool) -> Result<()> {

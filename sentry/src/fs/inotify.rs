@@ -200,6 +200,10 @@ impl FileOperations for Inotify {
         self
     }
 
+    fn ignores_seeks(&self) -> bool {
+        true
+    }
+
     fn read_at(&self, _: &OpenFile, buf: &mut [u8], _: u64) -> Result<usize> {
         let mut done = 0;
         let mut state = self.state.lock();

@@ -214,6 +214,9 @@ fn open_anonymous(task: &Task, base: &Path, path: &[u8], request: OpenRequest) -
     let inode = directory.create_anonymous(&node)?;
     let name = format!("#{}", inode.attributes()?.inode);
     let dentry = super::Dentry::root(inode, name.as_bytes());
+    if request.flags.contains(OpenFlags::EXCL) {
+        dentry.forbid_name();
+    }
     open_inode(task, Path { mount: place.mount, dentry }, request.flags - (OpenFlags::TMPFILE | OpenFlags::EXCL))
 }
 

@@ -58,6 +58,10 @@ impl FileOperations for SignalFd {
         self
     }
 
+    fn ignores_seeks(&self) -> bool {
+        true
+    }
+
     fn read_by(&self, task: &Arc<Task>, _: &OpenFile, buf: &mut [u8], _: u64) -> Result<usize> {
         const SIZE: usize = size_of::<SignalfdSiginfo>();
         if buf.len() < SIZE {

@@ -121,6 +121,10 @@ impl FileOperations for TimerFd {
         self
     }
 
+    fn ignores_seeks(&self) -> bool {
+        true
+    }
+
     fn read_at(&self, _: &OpenFile, buf: &mut [u8], _: u64) -> Result<usize> {
         let out = buf.first_chunk_mut::<8>().ok_or(Errno::EINVAL)?;
         let mut state = self.state.lock();

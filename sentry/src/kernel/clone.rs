@@ -11,7 +11,7 @@ use moat_abi::signal::SIGCHLD;
 use moat_platform::{AddressSpace, Context};
 
 use super::process_tree::Process;
-use super::task::{NewTask, Shared};
+use super::task::{NewTask, SCHED_RESET_ON_FORK, Shared};
 use super::usage::Usage;
 use super::{Current, Task, ThreadGroup, run};
 use crate::Result;
@@ -268,7 +268,12 @@ fn new_task(
         task.signals().lock().altstack = altstack;
     }
     task.no_new_privileges.store(current.no_new_privileges.load(Ordering::Relaxed), Ordering::Relaxed);
-    task.nice.store(current.nice.load(Ordering::Relaxed), Ordering::Relaxed);
+    let (policy, nice) = (current.policy.load(Ordering::Relaxed), current.nice.load(Ordering::Relaxed));
+    let reset = policy & SCHED_RESET_ON_FORK != 0;
+    task.policy.store(policy & !SCHED_RESET_ON_FORK, Ordering::Relaxed);
+    task.nice.store(if reset { nice.max(0) } else { nice }, Ordering::Relaxed);
+    let affinity = *current.affinity.lock();
+    *task.affinity.lock() = affinity;
     task.timer_slack.store(current.timer_slack.load(Ordering::Relaxed), Ordering::Relaxed);
     task.filters.inherit(&current.filters);
     task

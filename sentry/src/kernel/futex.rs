@@ -29,7 +29,8 @@ pub enum Key {
 }
 
 impl Key {
-    /// The key of a word. `EINVAL` if it is not aligned, `EFAULT` if it lies outside the application's memory.
+    /// The key of a word. `EINVAL` if it is not aligned, `EFAULT` if it lies outside the application's memory,
+    /// or if it is not said to be private and nothing is mapped there.
     pub fn of(memory: &MemoryManager, address: u64, private: bool) -> Result<Self> {
         if !address.is_multiple_of(4) {
             return Err(Errno::EINVAL);
@@ -37,7 +38,7 @@ impl Key {
         if address >= moat_platform::APPLICATION_END {
             return Err(Errno::EFAULT);
         }
-        if !private && let Some((file, offset)) = memory.shared_key(address) {
+        if !private && let Some((file, offset)) = memory.shared_key(address)? {
             return Ok(Self::Shared(file, offset));
         }
         Ok(Self::Private(memory.id, address))

@@ -89,7 +89,7 @@ pub struct Kernel {
     /// The sessions' terminals.
     pub terminals: crate::fs::tty::Sessions,
     forks: AtomicU64,
-    vdso: u64,
+    vdso: (u64, u64),
     tracer: Option<Arc<Tracer>>,
     counters: Counters,
     filter: Option<Arc<seccomp::Filter>>,
@@ -99,7 +99,7 @@ impl Kernel {
     /// A kernel without processes.
     pub fn new(config: KernelConfig) -> Arc<Self> {
         Arc::new(Self {
-            vdso: config.platform.host_vdso().map_or(0, |v| v.address),
+            vdso: config.platform.host_vdso().map_or((0, 0), |v| (v.address, v.image.len() as u64)),
             platform: config.platform,
             tree: Mutex::new(Rank::ProcessTree, ProcessTree::default()),
             mounts: config.mounts,
@@ -159,7 +159,12 @@ impl Kernel {
 
     /// Where the vDSO lies in every process; 0 if there is none.
     pub fn vdso(&self) -> u64 {
-        self.vdso
+        self.vdso.0
+    }
+
+    /// How many bytes of address space it takes.
+    pub fn vdso_len(&self) -> u64 {
+        self.vdso.1
     }
 
     /// The most tasks at a time.

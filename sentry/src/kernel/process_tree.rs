@@ -113,6 +113,14 @@ impl ProcessTree {
         self.processes.iter().map(|(&pid, p)| (pid, p))
     }
 
+    /// The number of the process that `id` names, be it its own or that of one of its threads.
+    pub fn process_of(&self, id: u32) -> Option<u32> {
+        if self.processes.contains_key(&id) {
+            return Some(id);
+        }
+        self.processes.iter().find(|(_, p)| p.tasks.contains_key(&id)).map(|(&pid, _)| pid)
+    }
+
     /// The live task of this number.
     pub fn task(&self, tid: u32) -> Option<Arc<Task>> {
         if let Some(task) = self.processes.get(&tid).and_then(|p| p.tasks.get(&tid)) {

@@ -16,6 +16,12 @@ use crate::fs::{FdTable, FsContext};
 use crate::mm::MemoryManager;
 use crate::sync::{Mutex, Rank};
 
+/// A child starts with an ordinary policy and no better nice value than 0.
+pub const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
+
+/// A set of processors, a bit for each.
+pub type Affinity = [u64; 16];
+
 /// How an interruptible wait ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitEnd {
@@ -52,6 +58,10 @@ pub struct Task {
     pub no_new_privileges: AtomicBool,
     /// Nice value.
     pub nice: AtomicI32,
+    /// The scheduling policy, with SCHED_RESET_ON_FORK.
+    pub policy: AtomicU32,
+    /// The processors that it may run on, as far as it is told.
+    pub affinity: Mutex<Affinity>,
     /// Set while the task sleeps in a system call, for the state letter in /proc.
     sleeping: AtomicBool,
     /// Time in application code and in the sentry, in nanoseconds.
@@ -118,6 +128,8 @@ impl Task {
             parent_death_signal: AtomicU32::new(0),
             no_new_privileges: AtomicBool::new(false),
             nice: AtomicI32::new(0),
+            policy: AtomicU32::new(0),
+            affinity: Mutex::new(Rank::Leaf, [u64::MAX; 16]),
             sleeping: AtomicBool::new(false),
             user_time: AtomicU64::new(0),
             running_since: AtomicU64::new(0),

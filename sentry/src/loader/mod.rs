@@ -164,9 +164,12 @@ fn parse_script(head: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
         }
         None => return Err(Errno::ENOEXEC),
     };
+    let blank = line.trim_ascii().is_empty();
     let line = line.split(|&b| b == 0).next().unwrap_or(line).trim_ascii();
     if line.is_empty() {
-        return Err(Errno::ENOEXEC);
+        // Linux reads on behind the end of a file without an end of line, and finds an empty name there, which is that
+        // of the working directory.
+        return Err(if blank && head.contains(&b'\n') { Errno::ENOEXEC } else { Errno::EACCES });
     }
     match line.iter().position(|&b| b == b' ' || b == b'\t') {
         Some(end) => Ok((line[..end].to_vec(), Some(line[end..].trim_ascii().to_vec()))),

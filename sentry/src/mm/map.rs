@@ -351,7 +351,14 @@ fn file_backing(file: Arc<OpenFile>, offset: u64, len: u64, protection: Protecti
         return Err(Errno::EPERM);
     }
     let mut host = operations.mappable(&file)?;
+    if shared && protection.contains(Protection::WRITE) && host.writer.is_some() && !host.writable {
+        // Sealed.
+        return Err(Errno::EPERM);
+    }
     host.writable &= file.writable();
+    if !shared || !host.writable {
+        host.writer = None;
+    }
     if shared && protection.contains(Protection::WRITE) && !host.writable {
         return Err(Errno::EACCES);
     }
@@ -362,5 +369,9 @@ fn shared_anonymous(len: u64) -> Result<Backing> {
     let file = HostFile::memory("shared").map_err(Errno::from_raw)?;
     file.set_len(len).map_err(Errno::from_raw)?;
     let inode = file.id();
-    Ok(Backing::SharedAnonymous { host: Mappable { file: Arc::new(file), writable: true }, offset: 0, inode })
+    Ok(Backing::SharedAnonymous {
+        host: Mappable { file: Arc::new(file), writable: true, writer: None },
+        offset: 0,
+        inode,
+    })
 }

@@ -175,19 +175,20 @@ impl MemoryManager {
         true
     }
 
-    /// What a futex in shared memory is known by: the host file and the offset in it. `None` for private memory.
-    pub fn shared_key(&self, address: u64) -> Option<(u64, u64)> {
+    /// What a futex in shared memory is known by: the host file and the offset in it. `None` for private memory, `EFAULT`
+    /// where nothing is mapped.
+    pub fn shared_key(&self, address: u64) -> Result<Option<(u64, u64)>> {
         let vmas = self.vmas.lock();
-        let vma = vmas.find(address)?;
+        let vma = vmas.find(address).ok_or(Errno::EFAULT)?;
         if !vma.shared {
-            return None;
+            return Ok(None);
         }
-        match &vma.backing {
+        Ok(match &vma.backing {
             Backing::Anonymous => None,
             Backing::File { host, offset, .. } | Backing::SharedAnonymous { host, offset, .. } => {
                 Some((host.file.id(), offset + (address - vma.start)))
             }
-        }
+        })
     }
 
     /// Grows a MAP_GROWSDOWN mapping to take in `address`, in steps of 128 KiB. False if there is none to grow.

@@ -157,18 +157,34 @@ fn large_file(file: &OpenFile) -> OpenFlags {
     }
 }
 
+// The kinds of owner (`F_OWNER_*`).
+const TID: u32 = 0;
+const PID: u32 = 1;
+const PGRP: u32 = 2;
+
+/// Whether there is such an owner.
+fn exists(current: &Current, kind: u32, id: u32) -> bool {
+    let tree = current.kernel().tree();
+    match kind {
+        TID => tree.task(id).is_some(),
+        PID => tree.process(id).is_some(),
+        _ => tree.session_of_group(id).is_some(),
+    }
+}
+
 fn owner(current: &Current, file: &Arc<OpenFile>, command: i32, argument: u64) -> Result<u64> {
-    const TID: u32 = 0;
-    const PID: u32 = 1;
-    const PGRP: u32 = 2;
     match command {
         f::F_SETOWN => {
             let id = argument as i32;
             if id == i32::MIN {
                 return Err(Errno::EINVAL);
             }
+            let (kind, id) = if id < 0 { (PGRP, -id) } else { (PID, id) };
+            if id != 0 && !exists(current, kind, id as u32) {
+                return Err(Errno::ESRCH);
+            }
             let mut owner = file.owner().lock();
-            (owner.kind, owner.id) = if id < 0 { (PGRP, -id) } else { (PID, id) };
+            (owner.kind, owner.id) = (kind, id);
             Ok(0)
         }
         f::F_GETOWN => {
@@ -186,15 +202,7 @@ fn owner(current: &Current, file: &Arc<OpenFile>, command: i32, argument: u64) -
         f::F_SETOWN_EX => {
             let new: f::FOwnerEx = current.memory().read(argument)?;
             let kind = u32::try_from(new.kind).ok().filter(|&k| k <= PGRP).ok_or(Errno::EINVAL)?;
-            let exists = new.pid == 0 || {
-                let tree = current.kernel().tree();
-                match kind {
-                    TID => tree.task(new.pid as u32).is_some(),
-                    PID => tree.process(new.pid as u32).is_some(),
-                    _ => tree.session_of_group(new.pid as u32).is_some(),
-                }
-            };
-            if !exists {
+            if new.pid != 0 && !exists(current, kind, new.pid as u32) {
                 return Err(Errno::ESRCH);
             }
             let mut owner = file.owner().lock();

@@ -507,8 +507,8 @@ pub fn lseek(current: &mut Current, fd: Fd, offset: i64, whence: i32) -> Result<
     let file = current.files().get(fd.0)?;
     let operations = file.operations()?.clone();
     match file.seeking() {
-        Seeking::Stream => return Err(Errno::ESPIPE),
-        Seeking::Ignored => return if whence <= 4 { Ok(0) } else { Err(Errno::EINVAL) },
+        Seeking::Stream if !operations.ignores_seeks() => return Err(Errno::ESPIPE),
+        Seeking::Stream | Seeking::Ignored => return if whence <= 4 { Ok(0) } else { Err(Errno::EINVAL) },
         Seeking::Positions | Seeking::Directory => {}
     }
     let new = match whence {

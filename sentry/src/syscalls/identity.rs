@@ -21,10 +21,11 @@ pub fn getppid(current: &mut Current) -> Result<u32> {
     Ok(current.kernel().tree().process(current.pid()).map_or(0, |p| p.parent))
 }
 
+/// The process that a call means: the caller's own, or that of a process or thread number.
 fn resolve(current: &Current, pid: Pid) -> Result<u32> {
     match pid.0 {
         0 => Ok(current.pid()),
-        p if p > 0 => Ok(p as u32),
+        id if id > 0 => current.kernel().tree().process_of(id as u32).ok_or(Errno::ESRCH),
         _ => Err(Errno::ESRCH),
     }
 }
@@ -52,7 +53,12 @@ pub fn setpgid(current: &mut Current, pid: Pid, group: Pid) -> Result<()> {
         return Err(Errno::EINVAL);
     }
     let own = current.pid();
+    let named = pid.0;
     let pid = resolve(current, pid)?;
+    if named != 0 && named as u32 != pid {
+        // A thread that is not the first of its process.
+        return Err(Errno::EINVAL);
+    }
     let group = if group.0 == 0 { pid } else { group.0 as u32 };
     let mut tree = current.kernel().tree();
     let session = tree.process(own).map(|p| p.session).ok_or(Errno::ESRCH)?;

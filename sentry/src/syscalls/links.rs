@@ -133,9 +133,13 @@ pub fn linkat(
     }
     last.directory.mount.check_writable()?;
     let credentials = current.credentials();
-    protected_hardlinks(&inode.attributes()?, &credentials)?;
+    let attributes = inode.attributes()?;
+    protected_hardlinks(&attributes, &credentials)?;
     let directory = last.directory.inode()?;
     permission::check(directory, &credentials, Access::WRITE.and(Access::EXECUTE))?;
+    if attributes.links == 0 && source.dentry.is_gone() {
+        return Err(Errno::ENOENT);
+    }
     directory.link(&last.name, &inode)?;
     let made = last.directory.dentry.instantiate(&last.name, inode);
     notify::created(&last.directory.dentry, &made, false);

@@ -36,8 +36,11 @@ pub async fn mmap(
         return Err(Errno::ENOMEM);
     }
     if flags.kind() == 3 {
-        let legacy =
-            MapFlags::from_bits_retain(0xf | 0x10 | 0x20 | 0x40 | 0x100 | 0x1800 | 0x1_f000 | 0x2_0000 | 0x10_0000);
+        // Accepted and without effect, like the other flags that are older than MAP_SHARED_VALIDATE.
+        const UNINITIALIZED: u32 = 0x400_0000;
+        let legacy = MapFlags::from_bits_retain(
+            0xf | 0x10 | 0x20 | 0x40 | 0x80 | 0x100 | 0x1_f800 | 0x2_0000 | 0x10_0000 | UNINITIALIZED,
+        );
         if flags.bits() & !legacy.bits() != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
@@ -211,7 +214,11 @@ pub fn process_vm_readv(
     local_count: usize,
     remote: UserOpaque,
     remote_count: usize,
+    flags: u64,
 ) -> Result<usize> {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
     process_vm(current, pid.0, local.0, local_count, remote.0, remote_count, false)
 }
 
@@ -223,7 +230,11 @@ pub fn process_vm_writev(
     local_count: usize,
     remote: UserOpaque,
     remote_count: usize,
+    flags: u64,
 ) -> Result<usize> {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
     process_vm(current, pid.0, local.0, local_count, remote.0, remote_count, true)
 }
 

@@ -12,11 +12,14 @@ use moat_abi::time::Timespec;
 
 use super::arguments::{In, Out, OutBytes, Pid, UserOpaque};
 use crate::Result;
+use crate::kernel::task::{Affinity, SCHED_RESET_ON_FORK};
 use crate::kernel::{Current, Task};
 
-const SCHED_OTHER: i32 = 0;
-const SCHED_BATCH: i32 = 3;
-const SCHED_IDLE: i32 = 5;
+const SCHED_OTHER: u32 = 0;
+const SCHED_FIFO: u32 = 1;
+const SCHED_RR: u32 = 2;
+const SCHED_BATCH: u32 = 3;
+const SCHED_IDLE: u32 = 5;
 
 fn find(current: &Current, pid: Pid) -> Result<Arc<Task>> {
     match pid.0 {
@@ -32,52 +35,83 @@ pub fn sched_yield(_: &mut Current) -> Result<()> {
     Ok(())
 }
 
-/// sched_getaffinity(2): every processor that the guest sees.
+/// `EPERM` unless the caller may change how `task` is scheduled.
+fn may_schedule(current: &Current, task: &Task) -> Result<()> {
+    let (own, theirs) = (current.credentials(), task.credentials());
+    let same = own.euid == theirs.euid || own.euid == theirs.uid;
+    if same || own.has(CapabilitySet::SYS_NICE) { Ok(()) } else { Err(Errno::EPERM) }
+}
+
+/// The processors that the guest sees.
+fn present(current: &Current) -> Affinity {
+    let mut all = Affinity::default();
+    for cpu in 0..(current.kernel().cpus.max(1) as usize).min(all.len() * 64) {
+        all[cpu / 64] |= 1 << (cpu % 64);
+    }
+    all
+}
+
+/// sched_getaffinity(2).
 pub fn sched_getaffinity(current: &mut Current, pid: Pid, size: usize, mask: OutBytes<1>) -> Result<usize> {
-    find(current, pid)?;
+    let task = find(current, pid)?;
     let cpus = current.kernel().cpus.max(1) as usize;
     if !size.is_multiple_of(8) || size * 8 < cpus {
         return Err(Errno::EINVAL);
     }
-    let length = size.min(128);
-    let mut bytes = vec![0u8; length];
-    for cpu in 0..cpus.min(length * 8) {
-        bytes[cpu / 8] |= 1 << (cpu % 8);
-    }
-    let shown = cpus.div_ceil(64) * 8;
-    let shown = shown.max(8).min(length);
+    let allowed = *task.affinity.lock();
+    let bytes: Vec<u8> = allowed.iter().zip(present(current)).flat_map(|(a, p)| (a & p).to_ne_bytes()).collect();
+    let shown = (cpus.div_ceil(64) * 8).min(size).min(bytes.len());
     current.memory().write_bytes(mask.0, &bytes[..shown])?;
     Ok(shown)
 }
 
-/// sched_setaffinity(2): checked, and otherwise the host's affair.
+/// sched_setaffinity(2): recorded; where tasks really run is the host's affair.
 pub fn sched_setaffinity(current: &mut Current, pid: Pid, size: usize, mask: UserOpaque) -> Result<()> {
-    find(current, pid)?;
-    let mut bytes = vec![0u8; size.min(128)];
-    current.memory().read_bytes(mask.0, &mut bytes)?;
-    let cpus = current.kernel().cpus.max(1) as usize;
-    let any = (0..cpus.min(bytes.len() * 8)).any(|c| bytes[c / 8] & 1 << (c % 8) != 0);
-    if any { Ok(()) } else { Err(Errno::EINVAL) }
+    let mut bytes = [0u8; size_of::<Affinity>()];
+    let given = size.min(bytes.len());
+    current.memory().read_bytes(mask.0, &mut bytes[..given])?;
+    let task = find(current, pid)?;
+    may_schedule(current, &task)?;
+    let mut wanted = present(current);
+    for (word, given) in wanted.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word &= u64::from_ne_bytes(*given);
+    }
+    if wanted.iter().all(|&w| w == 0) {
+        return Err(Errno::EINVAL);
+    }
+    *task.affinity.lock() = wanted;
+    Ok(())
 }
 
 /// sched_getscheduler(2).
 pub fn sched_getscheduler(current: &mut Current, pid: Pid) -> Result<i32> {
-    find(current, pid)?;
-    Ok(SCHED_OTHER)
+    Ok(find(current, pid)?.policy.load(Ordering::Relaxed) as i32)
 }
 
 /// sched_setscheduler(2).
 pub fn sched_setscheduler(current: &mut Current, pid: Pid, policy: i32, param: In<SchedParam>) -> Result<()> {
-    if param.is_null() {
+    if policy < 0 {
+        return Err(Errno::EINVAL);
+    }
+    set_policy(current, pid, Some(policy as u32), param)
+}
+
+/// Sets the policy (the one that it has if `None`) and the priority.
+fn set_policy(current: &Current, pid: Pid, policy: Option<u32>, param: In<SchedParam>) -> Result<()> {
+    if param.is_null() || pid.0 < 0 {
         return Err(Errno::EINVAL);
     }
     let priority = param.read(&current.memory())?.sched_priority;
-    find(current, pid)?;
-    match policy & !0x4000_0000 {
-        SCHED_OTHER | SCHED_BATCH | SCHED_IDLE if priority == 0 => Ok(()),
-        1 | 2 if (1..=99).contains(&priority) => Err(Errno::EPERM),
-        _ => Err(Errno::EINVAL),
+    let task = find(current, pid)?;
+    let policy = policy.unwrap_or_else(|| task.policy.load(Ordering::Relaxed));
+    match policy & !SCHED_RESET_ON_FORK {
+        SCHED_OTHER | SCHED_BATCH | SCHED_IDLE if priority == 0 => {}
+        SCHED_FIFO | SCHED_RR if (1..=99).contains(&priority) => return Err(Errno::EPERM),
+        _ => return Err(Errno::EINVAL),
     }
+    may_schedule(current, &task)?;
+    task.policy.store(policy, Ordering::Relaxed);
+    Ok(())
 }
 
 /// sched_getparam(2).
@@ -91,7 +125,7 @@ pub fn sched_getparam(current: &mut Current, pid: Pid, param: Out<SchedParam>) -
 
 /// sched_setparam(2).
 pub fn sched_setparam(current: &mut Current, pid: Pid, param: In<SchedParam>) -> Result<()> {
-    sched_setscheduler(current, pid, SCHED_OTHER, param)
+    set_policy(current, pid, None, param)
 }
 
 /// sched_get_priority_max(2).

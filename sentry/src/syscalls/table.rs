@@ -311,8 +311,8 @@ syscalls! {
     306 syncfs(fd: Fd) -> () = call file::syncfs;
     307 sendmmsg(socket: Fd, messages: UserOpaque as sockets::Messages, count: u32, flags: MsgFlags) -> usize = wait sendrecv::sendmmsg;
     309 getcpu(cpu: Out<u32>, node: Out<u32>) -> () = call process::getcpu;
-    310 process_vm_readv(pid: Pid, local: UserOpaque as memory::VectorOut<2>, local_count: usize, remote: UserOpaque as memory::VectorOfAddresses<4>, remote_count: usize) -> usize = call memory::process_vm_readv;
-    311 process_vm_writev(pid: Pid, local: UserOpaque as memory::VectorIn<2>, local_count: usize, remote: UserOpaque as memory::VectorOfAddresses<4>, remote_count: usize) -> usize = call memory::process_vm_writev;
+    310 process_vm_readv(pid: Pid, local: UserOpaque as memory::VectorOut<2>, local_count: usize, remote: UserOpaque as memory::VectorOfAddresses<4>, remote_count: usize, flags: u64) -> usize = call memory::process_vm_readv;
+    311 process_vm_writev(pid: Pid, local: UserOpaque as memory::VectorIn<2>, local_count: usize, remote: UserOpaque as memory::VectorOfAddresses<4>, remote_count: usize, flags: u64) -> usize = call memory::process_vm_writev;
     312 kcmp(pid1: Pid, pid2: Pid, kind: i32 as process::Comparison, idx1: u64, idx2: u64) -> u64 = call process::kcmp;
     316 renameat2(old_dirfd: DirFd, old: UserPath, new_dirfd: DirFd, new: UserPath, flags: RenameFlags) -> () = call links::renameat2;
     317 seccomp(operation: u32 as control::SeccompOperation, flags: u32 as control::SeccompFlags, argument: UserOpaque as control::SeccompArgument) -> u64 = call seccomp::seccomp;

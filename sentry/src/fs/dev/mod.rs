@@ -84,7 +84,7 @@ impl FileOperations for Memory {
             Self::Zero => {
                 let file = HostFile::memory("zero").map_err(Errno::from_raw)?;
                 file.set_len(ZEROES).map_err(Errno::from_raw)?;
-                Ok(Mappable { file: Arc::new(file), writable: true })
+                Ok(Mappable { file: Arc::new(file), writable: true, writer: None })
             }
             _ => Err(Errno::ENODEV),
         }

@@ -88,7 +88,7 @@ impl FileOperations for RegularFile {
         if self.writable {
             self.inode.node().may_be_mapped();
         }
-        Ok(Mappable { file: self.reader(), writable: self.writable })
+        Ok(Mappable { file: self.reader(), writable: self.writable, writer: None })
     }
 
     fn sync(&self, _: &OpenFile, data_only: bool) -> Result<()> {

@@ -156,7 +156,9 @@ impl FileOperations for HostOperations {
 
     fn mappable(&self, file: &OpenFile) -> Result<Mappable> {
         match self.descriptor.kind() {
-            Kind::File => Ok(Mappable { file: self.descriptor.file().clone(), writable: file.writable() }),
+            Kind::File => {
+                Ok(Mappable { file: self.descriptor.file().clone(), writable: file.writable(), writer: None })
+            }
             _ => Err(Errno::ENODEV),
         }
     }

@@ -23,7 +23,7 @@ pub fn ticks(time: Duration) -> u64 {
 /// The letter of its state.
 pub fn state(subject: &Subject) -> Result<char> {
     let group = subject.group()?;
-    Ok(match subject.task()? {
+    Ok(match subject.own_task(&group) {
         None => 'Z',
         Some(_) if group.signals().lock().stop.is_some() => 'T',
         Some(task) if task.is_sleeping() => 'S',

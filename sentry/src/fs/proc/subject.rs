@@ -31,8 +31,8 @@ impl Subject {
         let tree = tree.tree();
         let (group, task) = match tree.process(pid) {
             Some(process) => {
-                let task = process.tasks.get(&pid).or_else(|| process.tasks.values().next());
-                (Arc::downgrade(&process.group), task.map_or_else(Weak::new, Arc::downgrade))
+                let leader = process.tasks.get(&pid);
+                (Arc::downgrade(&process.group), leader.map_or_else(Weak::new, Arc::downgrade))
             }
             None => {
                 let task = tree.task(pid).ok_or(Errno::ENOENT)?;
@@ -71,10 +71,15 @@ impl Subject {
     /// Its task; of a process whose leader has ended, another thread's. `None` for a zombie.
     pub fn task(&self) -> Result<Option<Arc<Task>>> {
         let group = self.group()?;
-        if let Some(task) = self.task.upgrade().filter(|t| group.tasks().iter().any(|o| Arc::ptr_eq(o, t))) {
+        if let Some(task) = self.own_task(&group) {
             return Ok(Some(task));
         }
         if self.thread { Err(Errno::ESRCH) } else { Ok(group.tasks().into_iter().next()) }
+    }
+
+    /// Its own task, or its leader; `None` once that has ended, though others may live on.
+    pub fn own_task(&self, group: &ThreadGroup) -> Option<Arc<Task>> {
+        self.task.upgrade().filter(|t| group.tasks().iter().any(|o| Arc::ptr_eq(o, t)))
     }
 
     /// Its task, where a zombie has nothing to show. `ESRCH`.

@@ -28,6 +28,8 @@ pub struct Content {
     /// Pages recorded in the filesystem's usage.
     charged: u64,
     seals: u32,
+    /// Held by those who may write through a mapping.
+    writers: Arc<()>,
 }
 
 /// A host error as the application sees it.
@@ -37,7 +39,7 @@ fn host(errno: i32) -> Errno {
 
 impl Default for Content {
     fn default() -> Self {
-        Self { bytes: Bytes::Inline(Vec::new()), charged: 0, seals: F_SEAL_SEAL }
+        Self { bytes: Bytes::Inline(Vec::new()), charged: 0, seals: F_SEAL_SEAL, writers: Arc::default() }
     }
 }
 
@@ -68,7 +70,7 @@ impl Content {
         self.seals = 0;
     }
 
-    /// F_ADD_SEALS. `EPERM` once F_SEAL_SEAL is set.
+    /// F_ADD_SEALS. `EPERM` once F_SEAL_SEAL is set, `EBUSY` for F_SEAL_WRITE while a mapping could write.
     pub fn add_seals(&mut self, seals: u32) -> Result<()> {
         const KNOWN: u32 = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC;
         const F_SEAL_EXEC: u32 = 0x20;
@@ -78,8 +80,16 @@ impl Content {
         if self.seals & F_SEAL_SEAL != 0 {
             return Err(Errno::EPERM);
         }
+        if seals & F_SEAL_WRITE != 0 && Arc::strong_count(&self.writers) > 1 {
+            return Err(Errno::EBUSY);
+        }
         self.seals |= seals;
         Ok(())
+    }
+
+    /// What a mapping holds for as long as it could write.
+    pub fn writer(&self) -> Arc<()> {
+        self.writers.clone()
     }
 
     /// Whether shared writable mappings are allowed.

@@ -68,7 +68,7 @@ impl FileOperations for RegularFile {
 
     fn mappable(&self, _: &OpenFile) -> Result<Mappable> {
         let mut content = self.0.content()?.lock();
-        Ok(Mappable { file: content.memory()?, writable: content.writable() })
+        Ok(Mappable { file: content.memory()?, writable: content.writable(), writer: Some(content.writer()) })
     }
 
     fn sync(&self, _: &OpenFile, _: bool) -> Result<()> {

@@ -27,6 +27,9 @@ const MCONTEXT: usize = UCONTEXT + 40;
 const MASK: usize = MCONTEXT + 256;
 const SIGINFO: usize = MASK + 8;
 const FRAME: usize = SIGINFO + 128;
+/// The selectors of 64-bit user code and data.
+const USER_CODE: u64 = 0x33;
+const USER_DATA: u64 = 0x2b;
 /// Flags that a handler starts without: direction, trap, resume.
 const CLEARED_FLAGS: u64 = 0x400 | 0x100 | 0x1_0000;
 /// Flags that `rt_sigreturn` may set (FIX_EFLAGS of Linux): AC OF DF TF SF ZF AF PF CF RF.
@@ -71,8 +74,8 @@ pub fn push(
     r.rsi = frame + SIGINFO as u64;
     r.rdx = frame + UCONTEXT as u64;
     r.eflags &= !CLEARED_FLAGS;
-    r.cs = 0x33;
-    r.ss = 0x2b;
+    r.cs = USER_CODE;
+    r.ss = USER_DATA;
     r.orig_rax = u64::MAX;
     current.context.reset_extended_state();
     Ok(())
@@ -97,7 +100,7 @@ pub fn pop(current: &mut Current) -> Result<Restored> {
     let memory = current.memory();
     let mut bytes = [0u8; SIGINFO];
     memory.read_bytes(at, &mut bytes)?;
-    let flags = get(&bytes, UCONTEXT);
+    check_segments(&bytes)?;
     let fpstate = get(&bytes, MCONTEXT + 184);
     if fpstate == 0 {
         current.context.reset_extended_state();
@@ -106,7 +109,7 @@ pub fn pop(current: &mut Current) -> Result<Restored> {
         current.context.set_extended_state(&image).map_err(|_| Errno::EINVAL)?;
     }
     let r = current.context.registers_mut();
-    get_registers(&bytes, r, flags);
+    get_registers(&bytes, r);
     Ok(Restored {
         mask: SigSet::from_bits(get(&bytes, MASK)),
         altstack: SigAltStack::new(
@@ -143,7 +146,17 @@ fn put_registers(bytes: &mut [u8], r: &Registers, fault: crate::kernel::FaultInf
     put(bytes, MCONTEXT + 184, fpstate);
 }
 
-fn get_registers(bytes: &[u8], r: &mut Registers, flags: u64) {
+/// Only the 64-bit user segments exist here: a frame that asks for others faults, as the return to them would. SS counts
+/// only where the frame says so.
+fn check_segments(bytes: &[u8]) -> Result<()> {
+    let selectors = get(bytes, MCONTEXT + 144);
+    let strict = get(bytes, UCONTEXT) & UC_STRICT_RESTORE_SS != 0;
+    let wrong_code = (selectors & 0xffff) | 3 != USER_CODE;
+    let wrong_data = strict && (selectors >> 48) | 3 != USER_DATA;
+    if wrong_code || wrong_data { Err(Errno::EFAULT) } else { Ok(()) }
+}
+
+fn get_registers(bytes: &[u8], r: &mut Registers) {
     let word = |i: usize| get(bytes, MCONTEXT + 8 * i);
     r.r8 = word(0);
     r.r9 = word(1);
@@ -163,11 +176,8 @@ fn get_registers(bytes: &[u8], r: &mut Registers, flags: u64) {
     r.rsp = word(15);
     r.rip = word(16);
     r.eflags = (r.eflags & !RESTORED_FLAGS) | (word(17) & RESTORED_FLAGS);
-    // Only the 64-bit user segments exist here; a frame that asks for others gets them all the same, as Linux would
-    // fault on the return: the sentry makes no 32-bit code possible.
-    let _ = flags;
-    r.cs = 0x33;
-    r.ss = 0x2b;
+    r.cs = USER_CODE;
+    r.ss = USER_DATA;
     r.orig_rax = u64::MAX;
 }
 
