@@ -257,7 +257,15 @@ fn main() {
         ("it_ends_when_the_sentry_does", it_ends_when_the_sentry_does),
         ("a_round_trip_is_quick", a_round_trip_is_quick),
     ];
-    let wanted = std::env::args().nth(1).filter(|a| !a.starts_with('-')).unwrap_or_default();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // nextest lists the tests of a binary, then runs the binary for each.
+    if arguments.iter().any(|a| a == "--list") {
+        if !arguments.iter().any(|a| a == "--ignored") {
+            tests.iter().for_each(|(name, _)| println!("{name}: test"));
+        }
+        return;
+    }
+    let wanted = arguments.into_iter().find(|a| !a.starts_with('-')).unwrap_or_default();
     for (name, test) in tests.iter().filter(|(name, _)| name.contains(&wanted)) {
         test();
         println!("test {name} ... ok");
