@@ -38,6 +38,7 @@ pub async fn deliver(current: &mut Current) {
         }
         if stopped {
             let group = current.group();
+            halted(current);
             let _ = current
                 .wait_killable(|waiter| {
                     waiter.listen(&group.continued);
@@ -141,7 +142,7 @@ fn by_default(current: &mut Current, signal: Signal) {
     }
 }
 
-/// Stops the whole process and tells its parent.
+/// Stops the whole process.
 fn stop(current: &Current, signal: Signal) {
     let group = current.group();
     {
@@ -149,7 +150,7 @@ fn stop(current: &Current, signal: Signal) {
         if signals.exiting.is_some() || signals.stop.is_some() {
             return;
         }
-        signals.stop = Some(Stop { signal });
+        signals.stop = Some(Stop { signal, halted: 0 });
     }
     if let Some(tracer) = current.kernel().tracer() {
         tracer.stopped(current.tid(), signal);
@@ -157,7 +158,22 @@ fn stop(current: &Current, signal: Signal) {
     for task in group.tasks() {
         task.recalculate_pending();
     }
-    wait::notify_parent(&group, ChildEvent::Stopped(signal));
+}
+
+/// A thread has come to a halt; the last one's halt is what the parent is told of.
+fn halted(current: &Current) {
+    let group = current.group();
+    let last = {
+        let mut signals = group.signals().lock();
+        let threads = group.task_count();
+        signals.stop.as_mut().and_then(|stop| {
+            stop.halted += 1;
+            (stop.halted == threads).then_some(stop.signal)
+        })
+    };
+    if let Some(signal) = last {
+        wait::notify_parent(&group, ChildEvent::Stopped(signal));
+    }
 }
 
 /// No (further) handler runs: restarts an interrupted call, and puts a temporary mask back.

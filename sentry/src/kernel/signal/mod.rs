@@ -150,4 +150,6 @@ pub struct GroupSignals {
 pub struct Stop {
     /// The signal that stopped it.
     pub signal: Signal,
+    /// How many threads have come to a halt.
+    pub halted: usize,
 }
