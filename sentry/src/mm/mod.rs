@@ -18,7 +18,6 @@ use moat_abi::errno::Errno;
 use moat_platform::{APPLICATION_END, AddressSpace, Change, PAGE_SIZE, PlatformError, Protection, Source};
 
 use crate::Result;
-use crate::executor::wait::WaitQueue;
 use crate::sync::{Mutex, MutexGuard, Rank};
 use map_lock::{MapGuard, MapLock};
 use user::UserMemory;
@@ -61,8 +60,6 @@ pub struct MemoryManager {
     pub id: u64,
     /// Processes that use it; a vfork child counts.
     pub users: AtomicUsize,
-    /// Threads that may never come back wait here for nothing; kept for userfaultfd-like waits.
-    pub changed: WaitQueue,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -83,7 +80,6 @@ impl MemoryManager {
             auxv: Mutex::new(Rank::Leaf, auxv),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             users: AtomicUsize::new(1),
-            changed: WaitQueue::new(),
         }
     }
 
