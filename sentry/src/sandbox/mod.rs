@@ -215,7 +215,9 @@ impl Sandbox {
             kernel.ended(pid)
         }));
         let console = self.consoles.lock().remove(&pid);
-        drop(console);
+        if let Some(console) = console {
+            console.drain();
+        }
         status.unwrap_or(0)
     }
 
