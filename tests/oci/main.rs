@@ -1,7 +1,8 @@
 //! The command line as an engine uses it: every verb, its texts and its exit codes, on bundles of a static BusyBox.
 #![allow(missing_docs)]
 
-mod bundle;
 mod errors;
 mod lifecycle;
 mod plain;
+
+use moat_tests::bundle;

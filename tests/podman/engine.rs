@@ -1,27 +1,15 @@
 //! A Podman with storage and state of its own, whose runtime is the one under test.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
+
+use moat_tests::busybox;
+use moat_tests::run::moat_binary;
+use moat_tests::said::Said;
 
 /// An engine with an image `busybox`. With it goes all that it has made.
 pub struct Podman {
     directory: tempfile::TempDir,
-}
-
-/// What a command said and how it ended.
-#[derive(Debug)]
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
-}
-
-/// The binary beside this test.
-fn moat() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let moat = test.parent().and_then(Path::parent).unwrap().join("moat");
-    assert!(moat.exists(), "{}: `cargo build` makes it", moat.display());
-    moat
 }
 
 impl Podman {
@@ -31,7 +19,7 @@ impl Podman {
             eprintln!("skipped: needs root");
             return None;
         }
-        if !["/usr/bin/podman", "/usr/bin/conmon", "/bin/busybox"].iter().all(|p| Path::new(p).exists()) {
+        if !["/usr/bin/podman", "/usr/bin/conmon", busybox::PROGRAM].iter().all(|p| Path::new(p).exists()) {
             eprintln!("skipped: needs packages podman and busybox-static");
             return None;
         }
@@ -41,13 +29,7 @@ impl Podman {
             format!("[containers]\n{limits}\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n");
         std::fs::write(podman.file("containers.conf"), text).unwrap();
         let rootfs = podman.file("rootfs");
-        for name in ["bin", "etc", "tmp", "proc", "dev", "sys"] {
-            std::fs::create_dir_all(rootfs.join(name)).unwrap();
-        }
-        std::fs::copy("/bin/busybox", rootfs.join("bin/busybox")).unwrap();
-        for applet in ["sh", "sleep", "cat", "id", "tty", "stty", "true", "echo", "hostname"] {
-            std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
-        }
+        busybox::make_root(&rootfs).unwrap();
         let archive = podman.file("rootfs.tar");
         let made = Command::new("tar").arg("-C").arg(&rootfs).arg("-cf").arg(&archive).arg(".").status().unwrap();
         assert!(made.success());
@@ -67,13 +49,8 @@ impl Podman {
             words.extend([flag.to_owned(), value]);
         }
         words.extend(["--storage-driver".into(), "vfs".into()]);
-        words.extend(["--runtime".into(), moat().to_str().unwrap().to_owned()]);
+        words.extend(["--runtime".into(), moat_binary().unwrap().to_str().unwrap().to_owned()]);
         words
-    }
-
-    fn said(output: Output) -> Said {
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
     }
 
     /// Runs a verb to its end.
@@ -81,7 +58,7 @@ impl Podman {
         let words = self.words();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(arguments).env("CONTAINERS_CONF", self.file("containers.conf"));
-        Self::said(command.stdin(Stdio::null()).output().unwrap())
+        command.stdin(Stdio::null()).output().unwrap().into()
     }
 
     /// Runs a verb that must succeed; its output without the last line's end.
@@ -100,7 +77,7 @@ impl Podman {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         std::io::Write::write_all(&mut stdin, input.as_bytes()).unwrap();
-        let said = Self::said(child.wait_with_output().unwrap());
+        let said = child.wait_with_output().unwrap().into();
         drop(stdin);
         said
     }

@@ -1,3 +1,6 @@
 //! What the integration tests have in common.
 
+pub mod bundle;
+pub mod busybox;
 pub mod run;
+pub mod said;

@@ -1,30 +1,18 @@
 //! A bundle, a state directory of its own, and the runtime that is driven with them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// The binary beside this test.
-pub fn moat() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let directory = test.parent().and_then(Path::parent).unwrap();
-    let moat = directory.join("moat");
-    assert!(moat.exists(), "{}: `cargo build` makes it", moat.display());
-    moat
-}
+use crate::busybox;
+use crate::run::moat_binary;
+use crate::said::Said;
 
+/// A bundle of a static BusyBox. With it go all containers of its state directory.
 pub struct Bundle {
     directory: tempfile::TempDir,
-}
-
-/// What a verb said and how it ended.
-#[derive(Debug)]
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
 }
 
 impl Bundle {
@@ -32,13 +20,7 @@ impl Bundle {
     pub fn new(arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let rootfs = directory.path().join("rootfs");
-        for name in ["bin", "etc", "tmp", "proc", "dev", "sys"] {
-            std::fs::create_dir_all(rootfs.join(name)).unwrap();
-        }
-        std::fs::copy("/bin/busybox", rootfs.join("bin/busybox")).expect("package busybox-static");
-        for applet in ["sh", "sleep", "true", "false", "echo", "cat", "kill", "id", "env", "pwd", "ls"] {
-            std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
-        }
+        busybox::make_root(&rootfs).unwrap();
         let bundle = Self { directory };
         assert_eq!(bundle.run(&["spec", "--bundle", bundle.path()]).code, 0);
         bundle.edit(|config| {
@@ -49,14 +31,17 @@ impl Bundle {
         bundle
     }
 
+    /// Where it lies.
     pub fn path(&self) -> &str {
         self.directory.path().to_str().unwrap()
     }
 
+    /// The path of one of its files.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
+    /// Changes config.json.
     pub fn edit(&self, edit: impl FnOnce(&mut Value)) {
         let path = self.file("config.json");
         let mut config = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -64,8 +49,9 @@ impl Bundle {
         std::fs::write(path, serde_json::to_vec_pretty(&config).unwrap()).unwrap();
     }
 
+    /// A verb that is yet to be started.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(moat());
+        let mut command = Command::new(moat_binary().unwrap());
         command.arg("--root").arg(self.file("state")).args(arguments).stdin(Stdio::null());
         command
     }
@@ -91,10 +77,12 @@ impl Bundle {
         Said { code: status.code().unwrap_or(-1), out: read("stdout"), err: read("stderr") }
     }
 
+    /// Creates a container.
     pub fn create(&self, id: &str) -> Said {
         self.run(&["create", "--bundle", self.path(), id])
     }
 
+    /// What `state` says of a container that exists.
     pub fn state(&self, id: &str) -> Value {
         let said = self.run(&["state", id]);
         assert_eq!(said.code, 0, "{said:?}");
