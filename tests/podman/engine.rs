@@ -41,10 +41,10 @@ impl Podman {
         self.directory.path().join(name)
     }
 
-    /// The command line before the verb; a command that hangs is ended.
+    /// The command line before the verb; a command that hangs is ended. It stays in the foreground of its terminal.
     fn words(&self) -> Vec<String> {
         let path = |name: &str| self.file(name).to_str().unwrap().to_owned();
-        let mut words = vec!["timeout".to_owned(), "-k".into(), "1".into(), "30".into(), "podman".into()];
+        let mut words = ["timeout", "--foreground", "-k", "1", "30", "podman"].map(str::to_owned).to_vec();
         for (flag, value) in [("--root", path("root")), ("--runroot", path("run")), ("--tmpdir", path("tmp"))] {
             words.extend([flag.to_owned(), value]);
         }
