@@ -18,6 +18,7 @@ pub mod stub;
 
 use std::sync::Arc;
 use std::task::Poll;
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use moat_host::HostFile;
@@ -62,6 +63,23 @@ pub enum PlatformError {
 pub struct MemoryFault {
     /// Bytes copied before the fault.
     pub done: usize,
+}
+
+/// What a sentry thread without a task is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenure {
+    /// Any task.
+    Free,
+    /// It is a context's [`Context::home`] and must take no other task before.
+    Bound,
+    /// Nothing; it must end.
+    Spent,
+}
+
+/// Looks after what a platform keeps on the calling thread, which has no task; `expired` if it has had none for so long
+/// that this is to be given up. The thread is unparked when there is something to look after.
+pub fn tend_thread(expired: bool) -> Tenure {
+    ptrace::kept::tend(expired)
 }
 
 /// A platform: ptrace, trap or kvm.
@@ -252,6 +270,12 @@ pub trait Context: Send + Sync {
     fn kicker(&self) -> Arc<dyn Kicker>;
     /// The thread number which the container's pid namespace gave it: a hint for the guest's tid.
     fn tid_hint(&self) -> Option<u32>;
+    /// The thread that has to poll it from the first time on, where that is decided: one of those that call
+    /// [`tend_thread`] between tasks.
+    fn home(&self) -> Option<ThreadId>;
+    /// The thread has ended, and others of its process go on. A platform may keep what it is made of for the next; the
+    /// calling thread, which has polled it, then calls [`tend_thread`] until it polls again.
+    fn retire(self: Box<Self>);
     /// Processor time that the application's code used in this thread (without the kernel's work for it).
     fn cpu_time(&self) -> Duration;
 }
