@@ -108,8 +108,11 @@ impl PtraceContext {
         if self.kept.take().is_some() {
             self.attached = true;
             self.placement = kept::resume();
-            let state = self.extended.take().unwrap_or_else(|| initial_extended_state(LEGACY + HEADER));
-            return raw::set_extended_state(tid, &state);
+            match self.extended.take() {
+                Some(state) => raw::set_extended_state(tid, &state)?,
+                None => self.reset_extended_state(),
+            }
+            return Ok(());
         }
         raw::seize(tid)?;
         self.attached = true;
