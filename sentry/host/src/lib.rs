@@ -7,6 +7,7 @@ pub mod processor;
 pub mod random;
 pub mod readiness;
 pub mod sink;
+pub mod thread;
 
 pub use descriptor::Descriptor;
 pub use file::HostFile;
