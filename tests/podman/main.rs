@@ -124,6 +124,22 @@ fn files_are_copied_in_and_out() {
 }
 
 #[test]
+fn a_copy_is_seen_by_who_has_looked_before() {
+    let Some(podman) = Podman::new() else { return };
+    // The shell itself looks names up, before and after.
+    let script = "echo old > /etc/there; test -e /etc/missing || read old < /etc/there; echo looked $old; \
+                  until test -e /etc/go; do sleep 0.1; done; read new < /etc/there; read made < /etc/missing; \
+                  echo saw $new $made; exec sleep 1000";
+    podman.start("c", script);
+    await_log(&podman, "c", "looked old");
+    for (name, text) in [("there", "new\n"), ("missing", "made\n"), ("go", "\n")] {
+        std::fs::write(podman.file("in"), text).unwrap();
+        podman.ok(&["cp", podman.file("in").to_str().unwrap(), &format!("c:/etc/{name}")]);
+    }
+    await_log(&podman, "c", "saw new made");
+}
+
+#[test]
 fn commit_makes_an_image_of_what_was_written() {
     let Some(podman) = Podman::new() else { return };
     podman.start("c", "echo kept > /kept; echo begun; exec sleep 1000");
