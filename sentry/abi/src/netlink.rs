@@ -76,11 +76,16 @@ pub const RTA_IIF: u16 = 3;
 pub const RTA_OIF: u16 = 4;
 pub const RTA_PRIORITY: u16 = 6;
 pub const RTA_PREFSRC: u16 = 7;
+pub const RTA_CACHEINFO: u16 = 12;
 pub const RTA_TABLE: u16 = 15;
 pub const RT_TABLE_MAIN: u8 = 254;
 pub const RT_TABLE_DEFAULT: u8 = 253;
 pub const RT_TABLE_LOCAL: u8 = 255;
+pub const RTPROT_UNSPEC: u8 = 0;
 pub const RTPROT_KERNEL: u8 = 2;
+/// A route that was looked up, to this machine (`RTCF_LOCAL`).
+pub const RTM_F_CLONED: u32 = 0x200;
+pub const RTCF_LOCAL: u32 = 0x8000_0000;
 pub const RT_SCOPE_UNIVERSE: u8 = 0;
 pub const RT_SCOPE_LINK: u8 = 253;
 pub const RT_SCOPE_HOST: u8 = 254;
@@ -94,6 +99,7 @@ pub const FR_ACT_TO_TBL: u8 = 1;
 
 pub const TCPDIAG_GETSOCK: u16 = 18;
 pub const SOCK_DIAG_BY_FAMILY: u16 = 20;
+pub const INET_DIAG_SKV6ONLY: u16 = 11;
 pub const UNIX_DIAG_NAME: u16 = 0;
 pub const UNIX_DIAG_PEER: u16 = 2;
 pub const UNIX_DIAG_RQLEN: u16 = 4;

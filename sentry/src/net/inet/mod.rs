@@ -113,7 +113,8 @@ impl InetSocket {
         &self.endpoint
     }
 
-    fn v6_only(&self) -> bool {
+    /// Whether it is a v6 socket that has nothing to do with v4 (IPV6_V6ONLY).
+    pub fn v6_only(&self) -> bool {
         self.family == s::AF_INET6 && self.settings.is_set(s::IPPROTO_IPV6, s::IPV6_V6ONLY)
     }
 
