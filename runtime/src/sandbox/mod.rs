@@ -15,6 +15,7 @@ pub mod gofer;
 pub mod launch;
 pub mod lead;
 pub mod make;
+pub mod network;
 pub mod privilege;
 pub mod rootless;
 pub mod sentry;
