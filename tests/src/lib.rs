@@ -1,3 +1,4 @@
 //! What the integration tests have in common.
 
+pub mod person;
 pub mod run;

@@ -13,13 +13,22 @@ use super::users::{Extent, parse_map};
 
 const SYS_ADMIN: u64 = 1 << 21;
 
-/// Whether this process is root by a namespace that [`enter`] made; then it cannot reach processes of other users of it
+/// Who this process was before it became root by a namespace that [`enter`] made; if it is, it cannot reach processes of other users of it
 /// from the next verb, which has another one.
-static ENTERED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+static ENTERED: std::sync::OnceLock<String> = std::sync::OnceLock::new();
 
 /// See [`ENTERED`].
 pub fn entered() -> bool {
-    ENTERED.load(std::sync::atomic::Ordering::Relaxed)
+    ENTERED.get().is_some()
+}
+
+/// The name of who runs this program, or their number.
+pub fn caller() -> String {
+    ENTERED.get().cloned().unwrap_or_else(|| name_of(nix::unistd::getuid()))
+}
+
+fn name_of(uid: Uid) -> String {
+    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 /// Makes this process root of a user namespace, unless it can do what is needed already. It must have one thread.
@@ -31,7 +40,7 @@ pub fn enter() -> Result<()> {
         return Ok(());
     }
     let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
-    let name = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
+    let name = name_of(uid);
     let range = |file: &str| {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         subordinate(&text, &name, uid.as_raw())
@@ -60,7 +69,7 @@ pub fn enter() -> Result<()> {
     let (root_uid, root_gid) = (Uid::from_raw(0), Gid::from_raw(0));
     nix::unistd::setresgid(root_gid, root_gid, root_gid).context("become root of the user namespace")?;
     nix::unistd::setresuid(root_uid, root_uid, root_uid).context("become root of the user namespace")?;
-    ENTERED.store(true, std::sync::atomic::Ordering::Relaxed);
+    let _ = ENTERED.set(name);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use moat_abi::signal::{SigInfo, Signal};
 use moat_gofer::client::Client;
 use moat_platform::Platform;
 
-use crate::control::config::{ContainerConfig, ProcessConfig};
+use crate::control::config::{ContainerConfig, Network, ProcessConfig};
 use crate::control::protocol::ProcessInfo;
 use crate::executor;
 use crate::executor::wait::wait_for;
@@ -65,6 +65,17 @@ impl StartError {
     }
 }
 
+/// What to say of a network that cannot be had, and what can.
+fn refused_network(network: Network, errno: Errno) -> String {
+    let asked = match network {
+        Network::None => "a network of loopback only",
+        Network::Host => {
+            "the network namespace's own sockets (--network=host; a bundle without a new network namespace)"
+        }
+    };
+    format!("{asked}: {}; --network=none gives loopback only", errno.description().to_lowercase())
+}
+
 /// What processes from outside are put into.
 struct Parts {
     kernel: Arc<Kernel>,
@@ -113,7 +124,8 @@ impl Sandbox {
         stdio: Vec<OwnedFd>,
         trace: Option<OwnedFd>,
     ) -> Result<Arc<Self>, StartError> {
-        let net = NetNamespace::of(config.network).map_err(|e| StartError::new(e, "cannot set the network up"))?;
+        let net =
+            NetNamespace::of(config.network).map_err(|e| StartError::new(e, refused_network(config.network, e)))?;
         let filter = match &config.seccomp {
             Some(json) => Some(Filter::from_config(json).map_err(|e| StartError::new(Errno::EINVAL, e))?),
             None => None,
