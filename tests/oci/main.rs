@@ -2,6 +2,8 @@
 #![allow(missing_docs)]
 
 mod bundle;
+mod commands;
 mod errors;
 mod lifecycle;
 mod plain;
+mod rootless;

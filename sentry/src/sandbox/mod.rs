@@ -145,6 +145,7 @@ impl Sandbox {
             net,
             tracer: trace.map(|to| Tracer::new(to, limit)),
             filter,
+            ordinary_init: config.ordinary_init,
         });
         let devpts = match devpts {
             Some(devpts) => devpts,
