@@ -30,4 +30,5 @@ promises! {
     pause_halts_it_and_unpause_lets_it_go_on
     a_terminal_is_one
     restart_runs_it_again
+    top_tells_of_every_process
 }

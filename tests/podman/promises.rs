@@ -143,3 +143,41 @@ pub fn restart_runs_it_again(podman: &Podman) {
     podman.ok(&["rm", "-f", "-t", "0", "c"]);
     assert_eq!(podman.ok(&["ps", "-a", "-q"]), "");
 }
+
+pub fn top_tells_of_every_process(podman: &Podman) {
+    let script = "sleep 1001 & sh -c 'sleep 1002; true' & echo begun; while :; do :; done";
+    podman.ok(&["run", "-dt", "--name", "c", "--network=none", "-u", "7:8", "busybox", "sh", "-c", script]);
+    await_log(podman, "c", "begun");
+    podman.ok(&["exec", "-d", "c", "sleep", "1003"]);
+    // What psgo says of processor time is in whole seconds.
+    std::thread::sleep(Duration::from_secs(3));
+    let columns = "huser user hpid pid %C etime tty time args";
+    let top = podman.ok(&[&["top", "c"], &columns.split(' ').collect::<Vec<_>>()[..]].concat());
+    let rows: Vec<Vec<&str>> = top.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let row = |arguments: &str| {
+        let found = rows.iter().find(|row| row[8..].join(" ").starts_with(arguments));
+        found.unwrap_or_else(|| panic!("{arguments} is not there: {top}"))
+    };
+    assert_eq!(rows.len(), 5, "{top}");
+    let terminal = "pts/0";
+    for (arguments, tty) in
+        [("sh -c sleep", terminal), ("sleep 1001", terminal), ("sleep 1002", terminal), ("sleep 1003", "?")]
+    {
+        let row = row(arguments);
+        assert_eq!((row[1], row[6]), ("7", tty), "{arguments}: {top}");
+        // The same process on the host.
+        let status = std::fs::read_to_string(format!("/proc/{}/status", row[2])).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find(|l| l.starts_with(name)).unwrap();
+            line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(field("NSpid:").last().map(String::as_str), Some(row[3]), "{arguments}");
+        let uid = nix::unistd::Uid::from_raw(field("Uid:")[2].parse().unwrap());
+        let name = moat_tests::person::name_of(uid);
+        assert!(row[0] == name || row[0] == uid.to_string(), "{name} ({uid}): {top}");
+        let command = std::fs::read(format!("/proc/{}/cmdline", row[2])).unwrap();
+        assert!(String::from_utf8_lossy(&command).replace('\0', " ").starts_with(arguments));
+    }
+    assert!(row("sh -c sleep")[4].parse::<f64>().unwrap() > 1.0, "the shell is busy: {top}");
+    assert_eq!(row("sh -c sleep")[3], "1");
+}

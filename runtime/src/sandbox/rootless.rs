@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{Gid, Uid, User};
+use nix::unistd::{Gid, Uid};
 
 use super::privilege;
 use super::users::{Extent, parse_map};
@@ -27,8 +27,15 @@ pub fn caller() -> String {
     ENTERED.get().cloned().unwrap_or_else(|| name_of(nix::unistd::getuid()))
 }
 
+/// By /etc/passwd alone: the C library would load modules to ask others, which a static program cannot.
 fn name_of(uid: Uid) -> String {
-    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid.as_raw())).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| uid.to_string())
 }
 
 /// Makes this process root of a user namespace, unless it can do what is needed already. It must have one thread.
