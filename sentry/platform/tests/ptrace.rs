@@ -187,7 +187,21 @@ fn a_retired_thread_is_used_again_by_its_thread_alone(space: &dyn AddressSpace) 
 }
 
 fn the_title_reaches_the_host(space: &dyn AddressSpace) {
-    space.set_title(&moat_platform::Title { name: b"guest".to_vec(), arguments: b"guest\0-x\0".to_vec() });
+    const AT: u64 = 0x20_0000;
+    let map = Change::Map {
+        at: AT,
+        len: 4096,
+        protection: Protection::READ | Protection::WRITE,
+        source: Source::Anonymous,
+        populate: false,
+    };
+    ready(space.poll_apply(&mut cx(), &[map])).unwrap();
+    space.write(AT, b"guest\0-x\0").unwrap();
+    space.set_title(&moat_platform::Title {
+        name: b"guest".to_vec(),
+        arguments: AT..AT + 9,
+        environment: AT + 9..AT + 9,
+    });
     let pid = space.host_pid().unwrap();
     assert_eq!(std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap(), "guest\n");
     assert_eq!(std::fs::read(format!("/proc/{pid}/cmdline")).unwrap(), b"guest\0-x\0");
