@@ -752,8 +752,11 @@ pub fn ioctl(current: &mut Current, fd: Fd, command: u32, argument: u64) -> Resu
         i::FIOASYNC => {
             let on: i32 = current.memory().read(argument)?;
             let mut flags = file.flags();
+            if (on != 0) != flags.contains(OpenFlags::ASYNC) && !operations.has_fasync() {
+                return Err(Errno::ENOTTY);
+            }
             flags.set(OpenFlags::ASYNC, on != 0);
-            file.set_flags(flags)?;
+            super::descriptors::set_flags(current, &file, fd.0, flags)?;
         }
         i::FIONREAD if file.inode().is_some_and(|i| i.file_type() == FileType::Regular) => {
             let left = file.attributes()?.size.saturating_sub(*file.position().lock());
