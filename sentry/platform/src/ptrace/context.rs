@@ -40,6 +40,9 @@ enum Detour {
     Return { stack: u64, registers: Registers },
 }
 
+/// Every so many runs it is looked how much memory the process has used.
+const RUNS_A_LOOK: u32 = 64;
+
 /// The words of a `sigcontext` and where it points to its vector state.
 const SIGCONTEXT_STATE: u64 = 40 + 184;
 /// Where the software-reserved bytes of an XSAVE image lie: on the way out the components that the host has enabled.
@@ -65,6 +68,7 @@ pub struct PtraceContext {
     extended: Option<Vec<u8>>,
     kicks: Arc<Kicks>,
     ran: Duration,
+    runs: u32,
     placement: Option<Placement>,
 }
 
@@ -89,6 +93,7 @@ impl PtraceContext {
             extended: None,
             kicks: Arc::new(Kicks::default()),
             ran: Duration::ZERO,
+            runs: 0,
             placement: None,
         }
     }
@@ -153,6 +158,33 @@ impl PtraceContext {
         Ok(())
     }
 
+    fn wait(&self) -> Result<Stop, i32> {
+        if !self.runs.is_multiple_of(RUNS_A_LOOK) {
+            return raw::wait(self.thread.outer);
+        }
+        let (stop, used) = raw::wait_with_use(self.thread.outer)?;
+        self.stub.record_use(used.max_resident << 10, used.minor_faults);
+        Ok(stop)
+    }
+
+    /// Stops the thread once more without its having run, since use is told with a stop.
+    fn stop_again(&mut self) -> Result<(), i32> {
+        let tid = self.thread.outer;
+        raw::interrupt(tid)?;
+        raw::resume(tid)?;
+        loop {
+            match raw::wait_with_use(tid) {
+                Ok((Stop::Ended, _)) => return Err(libc::ESRCH),
+                Ok((_, used)) => {
+                    self.stub.record_use(used.max_resident << 10, used.minor_faults);
+                    return Ok(());
+                }
+                Err(libc::EINTR) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
     fn run(&mut self) -> Result<Exit, i32> {
         self.attach()?;
         let tid = self.thread.outer;
@@ -169,9 +201,10 @@ impl PtraceContext {
                 placement.begin();
             }
             let began = Instant::now();
+            self.runs = self.runs.wrapping_add(1);
             let stop = raw::resume(tid).and_then(|()| {
                 loop {
-                    match raw::wait(tid) {
+                    match self.wait() {
                         Err(libc::EINTR) => {}
                         stop => return stop,
                     }
@@ -428,6 +461,13 @@ impl Context for PtraceContext {
         match self.pool.keep(self.thread, self.placement.take()) {
             Ok(()) => self.retired = true,
             Err(placement) => self.placement = placement,
+        }
+    }
+
+    fn update_use(&mut self) {
+        if self.attached && !self.dead {
+            kick::set_tracee(0);
+            self.dead = self.stop_again().is_err();
         }
     }
 
