@@ -269,6 +269,8 @@ pub trait Context: Send + Sync {
     fn stack_pointer(&mut self) -> u64;
     /// `lock cmpxchg` on a 32-bit word of this thread's address space: the value that was there, or a fault.
     fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault>;
+    /// `tell` is called, by another thread, if the host kills the stub while the context is not running.
+    fn on_death(&mut self, tell: Arc<dyn Fn() + Send + Sync>);
     /// The handle by which other threads kick this context.
     fn kicker(&self) -> Arc<dyn Kicker>;
     /// The thread number which the container's pid namespace gave it: a hint for the guest's tid.

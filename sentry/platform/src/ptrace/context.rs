@@ -5,6 +5,7 @@ use std::task::Poll;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use super::deaths;
 use super::kept::{self, Kept, Pool};
 use super::kick::{self, Kicks};
 use super::placement::Placement;
@@ -70,6 +71,7 @@ pub struct PtraceContext {
     ran: Duration,
     runs: u32,
     placement: Option<Placement>,
+    on_death: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl PtraceContext {
@@ -95,6 +97,7 @@ impl PtraceContext {
             ran: Duration::ZERO,
             runs: 0,
             placement: None,
+            on_death: None,
         }
     }
 
@@ -110,23 +113,26 @@ impl PtraceContext {
             return Ok(());
         }
         let tid = self.thread.outer;
-        if self.kept.take().is_some() {
-            self.attached = true;
+        let again = self.kept.take().is_some();
+        if again {
             self.placement = kept::resume();
-            match self.extended.take() {
-                Some(state) => raw::set_extended_state(tid, &state)?,
-                None => self.reset_extended_state(),
-            }
-            return Ok(());
+        } else {
+            raw::seize(tid)?;
         }
-        raw::seize(tid)?;
         self.attached = true;
-        raw::interrupt(tid)?;
-        park(tid)?;
-        raw::unblock_signals(tid)?;
-        self.placement = Some(Placement::new(tid));
-        if let Some(state) = self.extended.take() {
-            raw::set_extended_state(tid, &state)?;
+        if !again {
+            raw::interrupt(tid)?;
+            park(tid)?;
+            raw::unblock_signals(tid)?;
+            self.placement = Some(Placement::new(tid));
+        }
+        if let Some(tell) = &self.on_death {
+            deaths::watch(tid, tell.clone());
+        }
+        match self.extended.take() {
+            Some(state) => raw::set_extended_state(tid, &state)?,
+            None if again => self.reset_extended_state(),
+            None => {}
         }
         Ok(())
     }
@@ -437,6 +443,14 @@ impl Context for PtraceContext {
         }
     }
 
+    fn on_death(&mut self, tell: Arc<dyn Fn() + Send + Sync>) {
+        if self.attached {
+            deaths::watch(self.thread.outer, tell);
+        } else {
+            self.on_death = Some(tell);
+        }
+    }
+
     fn kicker(&self) -> Arc<dyn Kicker> {
         self.kicks.clone()
     }
@@ -458,6 +472,7 @@ impl Context for PtraceContext {
             return;
         }
         kick::set_tracee(0);
+        deaths::forget(self.thread.outer);
         match self.pool.keep(self.thread, self.placement.take()) {
             Ok(()) => self.retired = true,
             Err(placement) => self.placement = placement,
@@ -481,9 +496,12 @@ impl Drop for PtraceContext {
         if let Some(kept) = self.kept.take() {
             return self.pool.put_back(kept);
         }
-        kick::set_tracee(0);
         if self.retired {
             return;
+        }
+        kick::set_tracee(0);
+        if self.attached {
+            deaths::forget(self.thread.outer);
         }
         if self.dead || self.stub.is_dead() {
             if self.attached {

@@ -130,6 +130,17 @@ fn wait_into(tid: i32, usage: *mut libc::rusage) -> Result<Stop, i32> {
     })
 }
 
+/// Whether a tracee, of whichever thread, has ended; it is not reaped.
+pub fn has_ended(tid: i32) -> bool {
+    // SAFETY: siginfo_t is plain data, for which zeroes are valid.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    // SAFETY: fills the structure above.
+    let result = unsafe { libc::waitid(libc::P_PID, tid as libc::id_t, &raw mut info, options) };
+    // SAFETY: waitid fills in the number of a child, or zero.
+    result == 0 && unsafe { info.si_pid() } != 0
+}
+
 /// Which system call a tracee stopped at.
 pub fn syscall_info(tid: i32) -> Result<SyscallInfo, i32> {
     let mut info = SyscallInfo::default();
