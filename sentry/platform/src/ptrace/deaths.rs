@@ -46,10 +46,15 @@ fn start() -> Result<(), PlatformError> {
     let event: OwnedFd =
         nix::sys::eventfd::EventFd::from_flags(flags).map_err(|e| PlatformError::Host(e as i32))?.into();
     EVENT.store(event.as_raw_fd(), Ordering::Relaxed);
+    // No other thread shall be interrupted in what it does: this one and those that it starts from now on block it.
+    mask(libc::SIG_BLOCK)?;
     std::thread::Builder::new()
         .name("deaths".into())
         .stack_size(128 << 10)
         .spawn(move || {
+            if mask(libc::SIG_UNBLOCK).is_err() {
+                return;
+            }
             let mut event = std::fs::File::from(event);
             let mut count = [0; 8];
             // An interrupted read is tried again; no other error is possible.
@@ -58,19 +63,26 @@ fn start() -> Result<(), PlatformError> {
             }
         })
         .map_err(|e| PlatformError::Host(e.raw_os_error().unwrap_or(libc::EAGAIN)))?;
-    // SAFETY: sigaction and sigset_t are plain data; the handler only makes async-signal-safe calls.
+    // SAFETY: sigaction is plain data; the handler only makes async-signal-safe calls.
     let result = unsafe {
-        // Whoever started the process may have blocked it.
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, libc::SIGCHLD);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler as *const () as usize;
         action.sa_flags = libc::SA_NOCLDSTOP | libc::SA_RESTART;
         libc::sigaction(libc::SIGCHLD, &raw const action, std::ptr::null_mut())
     };
     if result < 0 { Err(PlatformError::Host(libc::EINVAL)) } else { Ok(()) }
+}
+
+/// Blocks or unblocks SIGCHLD in the calling thread.
+fn mask(how: i32) -> Result<(), PlatformError> {
+    // SAFETY: sigset_t is plain data, and the calls fill it.
+    let result = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut())
+    };
+    if result == 0 { Ok(()) } else { Err(PlatformError::Host(result)) }
 }
 
 fn look() {

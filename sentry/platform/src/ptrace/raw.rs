@@ -137,8 +137,10 @@ pub fn has_ended(tid: i32) -> bool {
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
     // SAFETY: fills the structure above.
     let result = unsafe { libc::waitid(libc::P_PID, tid as libc::id_t, &raw mut info, options) };
+    // Stops of a tracee are told though nobody asked for them.
+    let ended = [libc::CLD_EXITED, libc::CLD_KILLED, libc::CLD_DUMPED].contains(&info.si_code);
     // SAFETY: waitid fills in the number of a child, or zero.
-    result == 0 && unsafe { info.si_pid() } != 0
+    result == 0 && unsafe { info.si_pid() } == tid && ended
 }
 
 /// Which system call a tracee stopped at.
