@@ -4,6 +4,7 @@
 mod commands;
 mod errors;
 mod lifecycle;
+mod limits;
 mod plain;
 mod rootless;
 
