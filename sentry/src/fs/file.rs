@@ -13,6 +13,7 @@ use moat_host::HostFile;
 
 use super::Path;
 use super::inode::{Attributes, Inode};
+use super::write_access::WriteAccess;
 use crate::Result;
 use crate::executor::wait::Waiter;
 use crate::kernel::{Current, Task};
@@ -206,6 +207,8 @@ pub struct OpenFile {
     flags: AtomicU32,
     position: Mutex<u64>,
     owner: Mutex<SignalOwner>,
+    /// That it is a writer of its file, if it is.
+    _write_access: Option<WriteAccess>,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -220,6 +223,16 @@ const CHANGEABLE: OpenFlags = OpenFlags::APPEND
 impl OpenFile {
     /// A description of the file at `path` (or of one without a path).
     pub fn new(operations: Arc<dyn FileOperations>, path: Option<Path>, flags: OpenFlags) -> Arc<Self> {
+        Self::with_access(operations, path, flags, None)
+    }
+
+    /// The same, of a file that it may write to.
+    pub fn with_access(
+        operations: Arc<dyn FileOperations>,
+        path: Option<Path>,
+        flags: OpenFlags,
+        write_access: Option<WriteAccess>,
+    ) -> Arc<Self> {
         let kept =
             flags - (OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::NOCTTY | OpenFlags::TRUNC | OpenFlags::CLOEXEC);
         Arc::new(Self {
@@ -229,6 +242,7 @@ impl OpenFile {
             flags: AtomicU32::new(kept.bits()),
             position: Mutex::new(Rank::FilePosition, 0),
             owner: Mutex::new(Rank::File, SignalOwner::default()),
+            _write_access: write_access,
         })
     }
 

@@ -34,6 +34,7 @@ pub mod timerfd;
 pub mod tmpfs;
 pub mod tty;
 pub mod walk;
+pub mod write_access;
 
 use std::sync::Arc;
 
