@@ -109,7 +109,7 @@ pub trait FileOperations: Send + Sync + Any {
     }
     /// Whether `epoll_ctl` takes it (not regular files and directories: EPERM).
     fn pollable(&self) -> bool {
-        true
+        !matches!(self.seeking(), Seeking::Positions | Seeking::Directory)
     }
     /// `ioctl` beyond the generic ones.
     fn ioctl(&self, current: &mut Current, file: &Arc<OpenFile>, command: u32, argument: u64) -> Result<u64> {
