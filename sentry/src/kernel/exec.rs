@@ -105,14 +105,15 @@ async fn replace(current: &mut Current, program: Program) -> Result<()> {
         let mut signals = current.signals().lock();
         signals.altstack = SigAltStack::disabled();
     }
-    let timers = {
+    let (timers, old_executable) = {
         let mut state = group.state().lock();
-        state.executable = Some(program.executable.clone());
+        let old = state.executable.replace(program.executable.clone());
         state.dumpable = u32::from(!program.secure);
         let kept = state.timers.keep_over_exec();
-        std::mem::replace(&mut state.timers, kept)
+        (std::mem::replace(&mut state.timers, kept), old)
     };
     drop::<ProcessTimers>(timers);
+    drop(old_executable);
     current.set_name(&program.name);
     current.restart = None;
     *current.context.registers_mut() = Registers {
