@@ -4,4 +4,5 @@
 mod bundle;
 mod errors;
 mod lifecycle;
+mod network;
 mod plain;
