@@ -121,6 +121,7 @@ fn main() {
             stdio: Stdio::Files,
             extra_files: 0,
         },
+        ordinary_init: false,
         network: Network::None,
         seccomp: None,
         annotations: Default::default(),

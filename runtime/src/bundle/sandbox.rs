@@ -100,6 +100,7 @@ pub fn translate(bundle: &Bundle, id: &str, options: &Options) -> Result<Transla
             .and_then(|l| u64::try_from(l).ok()),
         cpus: cpus(resources),
         process,
+        ordinary_init: false,
         network: network(options.network, &namespaces, &mut warnings),
         seccomp: linux::seccomp(linux_settings)?,
         annotations: annotations.clone(),

@@ -12,6 +12,7 @@ pub mod confine;
 pub mod console;
 pub mod foreground;
 pub mod gofer;
+pub mod keeper;
 pub mod launch;
 pub mod lead;
 pub mod make;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use moat_platform::Platform;
 use moat_platform::ptrace::Ptrace;
 use moat_platform::stub::birth;
-use moat_sentry::control::config::Network;
+use moat_sentry::control::config::{Network, Stdio};
 use moat_sentry::sandbox::{Sandbox, Start};
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
@@ -115,7 +115,7 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
         boot.lead.maps = users::own_maps();
         boot.lead.sentry_user = users::spare_user().or(Some(0));
     }
-    let (newborn, go) = bear_lead(maker, &boot)?;
+    let (newborn, go) = bear_lead(maker, &boot, stdio.first())?;
     // The host's network is no business of a container that has its own.
     if boot.lead.namespaces & libc::CLONE_NEWNET != 0 {
         let path = format!("/proc/{}/ns/net", newborn.pid());
@@ -168,8 +168,14 @@ fn prepare_limits(oom_score_adj: Option<i32>) {
 
 /// Births the lead, writes its maps, waits for the maker's word, and lets it set itself up. The descriptor by which that
 /// is said stays open until the lead is ready: they still have one table.
-fn bear_lead(maker: &Socket, boot: &Boot) -> Result<(birth::Newborn, OwnedFd), Failure> {
+fn bear_lead(
+    maker: &Socket,
+    boot: &Boot,
+    first_stream: Option<&OwnedFd>,
+) -> Result<(birth::Newborn, OwnedFd), Failure> {
     let plan = &boot.lead;
+    let names = lead::Names { host: &boot.config.hostname, domain: &boot.config.domainname };
+    let terminal = first_stream.filter(|_| matches!(boot.config.process.stdio, Stdio::Terminal { .. }));
     if let Some(user) = plan.sentry_user {
         privilege::become_user(user).map_err(host("become the sentry's user"))?;
     }
@@ -179,7 +185,7 @@ fn bear_lead(maker: &Socket, boot: &Boot) -> Result<(birth::Newborn, OwnedFd), F
     let go = unsafe { OwnedFd::from_raw_fd(go) };
     let user = if plan.maps.is_some() { libc::CLONE_NEWUSER } else { 0 };
     let flags = plan.namespaces | user | libc::CLONE_PARENT;
-    let newborn = birth::birth(flags, || lead::set_up(plan, &boot.config.hostname, &boot.config.domainname, &go))
+    let newborn = birth::birth(flags, || lead::set_up(plan, names, &go, terminal))
         .map_err(platform("birth of init's process"))?;
     let pid = newborn.pid();
     let set_up = || -> Result<(), Failure> {

@@ -8,6 +8,7 @@ pub mod random;
 pub mod readiness;
 pub mod sink;
 pub mod socket;
+pub mod thread;
 
 pub use descriptor::Descriptor;
 pub use file::HostFile;

@@ -67,7 +67,6 @@ impl StartError {
         Self { errno, what: what.into() }
     }
 }
-
 /// What processes from outside are put into.
 struct Parts {
     kernel: Arc<Kernel>,
@@ -137,6 +136,7 @@ impl Sandbox {
             net,
             tracer: trace.map(|to| Tracer::new(to, limit)),
             filter,
+            ordinary_init: config.ordinary_init,
         });
         let devpts = match devpts {
             Some(devpts) => devpts,
@@ -219,7 +219,9 @@ impl Sandbox {
             kernel.ended(pid)
         }));
         let console = self.consoles.lock().remove(&pid);
-        drop(console);
+        if let Some(console) = console {
+            console.drain();
+        }
         status.unwrap_or(0)
     }
 
