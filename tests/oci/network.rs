@@ -134,10 +134,10 @@ fn a_container_and_the_host_reach_each_other_through_a_link() {
 fn a_namespace_of_its_own_has_its_loopback_up() {
     let bundle = shell(
         "cut -d: -f1 /proc/net/dev | grep lo; httpd -p 127.0.0.1:80 -h /etc; wget -qO- http://127.0.0.1/page; \
-         ping -c 1 127.0.0.1 2>&1 | grep -o 'not permitted'",
+         ping -c 1 127.0.0.1 > /dev/null 2>&1 || echo no ping",
     );
     let said = bundle.run(&["--network=host", "run", "--bundle", bundle.path(), "c1"]);
-    assert_eq!(said.out, "    lo\na page\nnot permitted\n", "{}", said.err);
+    assert_eq!(said.out, "    lo\na page\nno ping\n", "{}", said.err);
 }
 
 #[test]
