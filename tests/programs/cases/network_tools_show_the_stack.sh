@@ -5,6 +5,7 @@ ip -o link show lo | sed 's/ state .*//'
 ip -o -4 addr show dev lo | awk '{print $2, $3, $4}'; ip -o -6 addr show dev lo | awk '{print $2, $3, $4}'
 ip route get 127.0.0.1 | head -1 | sed 's/ uid.*//; s/ *$//'
 ip rule | wc -l; ip link show nosuch 2>&1
+for file in address carrier flags ifindex mtu operstate tx_queue_len type; do echo $file $(cat /sys/class/net/lo/$file); done
 cut -d: -f1 /proc/net/dev | grep -c '^ *lo$'
 /usr/bin/python3 - <<'P'
 import socket, subprocess
