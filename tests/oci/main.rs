@@ -5,6 +5,7 @@ mod commands;
 mod errors;
 mod lifecycle;
 mod limits;
+mod network;
 mod plain;
 mod rootless;
 
