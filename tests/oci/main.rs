@@ -7,3 +7,4 @@ mod errors;
 mod lifecycle;
 mod plain;
 mod rootless;
+mod time;

@@ -33,6 +33,7 @@ pub use thread_group::ThreadGroup;
 
 use crate::executor::wait::WaitQueue;
 use crate::fs::MountNamespace;
+use crate::loader::vdso::Vdso;
 use crate::net::NetNamespace;
 use crate::sync::{Mutex, MutexGuard, Rank};
 use crate::syscalls::counters::Counters;
@@ -53,6 +54,8 @@ pub struct KernelConfig {
     pub uts: Uts,
     /// Clock offsets.
     pub clocks: Clocks,
+    /// The vDSO of every program, made for these clocks.
+    pub vdso: Vdso,
     /// The most tasks.
     pub pids_limit: u64,
     /// The memory that the guest sees, in bytes.
@@ -93,7 +96,7 @@ pub struct Kernel {
     /// Whether signals act on init as on any other process, and not as on the first of a pid namespace.
     pub ordinary_init: bool,
     forks: AtomicU64,
-    vdso: (u64, u64),
+    vdso: Vdso,
     tracer: Option<Arc<Tracer>>,
     counters: Counters,
     filter: Option<Arc<seccomp::Filter>>,
@@ -103,7 +106,7 @@ impl Kernel {
     /// A kernel without processes.
     pub fn new(config: KernelConfig) -> Arc<Self> {
         Arc::new(Self {
-            vdso: config.platform.host_vdso().map_or((0, 0), |v| (v.address, v.image.len() as u64)),
+            vdso: config.vdso,
             platform: config.platform,
             tree: Mutex::new(Rank::ProcessTree, ProcessTree::default()),
             mounts: config.mounts,
@@ -162,14 +165,9 @@ impl Kernel {
         &self.futexes
     }
 
-    /// Where the vDSO lies in every process; 0 if there is none.
-    pub fn vdso(&self) -> u64 {
-        self.vdso.0
-    }
-
-    /// How many bytes of address space it takes.
-    pub fn vdso_len(&self) -> u64 {
-        self.vdso.1
+    /// The vDSO of every program.
+    pub fn vdso(&self) -> &Vdso {
+        &self.vdso
     }
 
     /// The most tasks at a time.

@@ -25,6 +25,7 @@ use crate::kernel::seccomp::Filter;
 use crate::kernel::signal::send::{self, Origin};
 use crate::kernel::uts::Uts;
 use crate::kernel::{Current, Kernel, KernelConfig, clone};
+use crate::loader::vdso::Vdso;
 use crate::net::NetNamespace;
 use crate::sync::{Mutex, Rank};
 use crate::trace::Tracer;
@@ -131,6 +132,8 @@ impl Sandbox {
             None => None,
         };
         let limit = config.strace.as_ref().map_or(STRING_LIMIT, |s| s.string_limit);
+        let clocks = Clocks { monotonic: config.monotonic_offset, boottime: config.boottime_offset };
+        let vdso = Vdso::new(&*platform, &clocks).map_err(|e| StartError::new(e, "cannot make the vDSO"))?;
         let kernel = Kernel::new(KernelConfig {
             platform,
             mounts,
@@ -138,7 +141,8 @@ impl Sandbox {
                 nodename: config.hostname.clone().into_bytes(),
                 domainname: config.domainname.clone().into_bytes(),
             },
-            clocks: Clocks { monotonic: config.monotonic_offset, boottime: config.boottime_offset },
+            clocks,
+            vdso,
             pids_limit: config.pids_limit.map_or(TASKS_MAX, |l| l.min(TASKS_MAX)),
             memory: config.memory_limit.unwrap_or(MEMORY),
             cpus: config.cpus.max(1),
