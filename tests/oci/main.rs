@@ -5,6 +5,7 @@ mod bundle;
 mod commands;
 mod errors;
 mod lifecycle;
+mod namespaces;
 mod plain;
 mod rootless;
 mod time;

@@ -86,7 +86,7 @@ pub struct Kernel {
     ended: Mutex<HashMap<u32, u32>>,
     /// One of them ended.
     pub ended_changed: WaitQueue,
-    pids_limit: u64,
+    pids_limit: AtomicU64,
     /// Memory in bytes.
     pub memory: u64,
     /// Processors.
@@ -118,7 +118,7 @@ impl Kernel {
             resumed: WaitQueue::new(),
             ended: Mutex::new(Rank::Leaf, HashMap::new()),
             ended_changed: WaitQueue::new(),
-            pids_limit: config.pids_limit,
+            pids_limit: AtomicU64::new(config.pids_limit),
             memory: config.memory,
             cpus: config.cpus,
             terminals: Default::default(),
@@ -172,7 +172,12 @@ impl Kernel {
 
     /// The most tasks at a time.
     pub fn pids_limit(&self) -> u64 {
-        self.pids_limit
+        self.pids_limit.load(Ordering::Relaxed)
+    }
+
+    /// Changes it; the tasks that are there stay.
+    pub fn set_pids_limit(&self, most: u64) {
+        self.pids_limit.store(most, Ordering::Relaxed);
     }
 
     /// How many tasks were made since the start (`processes` in /proc/stat).

@@ -77,6 +77,10 @@ fn refused_network(network: Network, errno: Errno) -> String {
     format!("{asked}: {}; --network=none gives loopback only", errno.description().to_lowercase())
 }
 
+fn tasks_at_most(limit: Option<u64>) -> u64 {
+    limit.map_or(TASKS_MAX, |l| l.min(TASKS_MAX))
+}
+
 /// What processes from outside are put into.
 struct Parts {
     kernel: Arc<Kernel>,
@@ -143,7 +147,7 @@ impl Sandbox {
             },
             clocks,
             vdso,
-            pids_limit: config.pids_limit.map_or(TASKS_MAX, |l| l.min(TASKS_MAX)),
+            pids_limit: tasks_at_most(config.pids_limit),
             memory: config.memory_limit.unwrap_or(MEMORY),
             cpus: config.cpus.max(1),
             net,
@@ -244,6 +248,11 @@ impl Sandbox {
     /// Lets every task go on.
     pub fn resume(&self) {
         self.parts.kernel.set_paused(false);
+    }
+
+    /// Changes how many tasks there can be.
+    pub fn limit_tasks(&self, most: Option<u64>) {
+        self.parts.kernel.set_pids_limit(tasks_at_most(most));
     }
 
     /// The processes of the guest.
