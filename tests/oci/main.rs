@@ -5,8 +5,10 @@ mod commands;
 mod errors;
 mod lifecycle;
 mod limits;
+mod namespaces;
 mod network;
 mod plain;
 mod rootless;
+mod time;
 
 use moat_tests::bundle;

@@ -1,6 +1,7 @@
 //! Podman with this runtime, as root and as an ordinary user: one test a promise. Skipped where there is no Podman.
 #![allow(missing_docs)]
 
+#[allow(dead_code, reason = "shared with the tests of faults")]
 mod engine;
 mod promises;
 
