@@ -9,7 +9,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::bundle::{Bundle, Said};
+use moat_tests::bundle::Bundle;
+use moat_tests::said::Said;
 
 /// How long traces may take to go.
 const PATIENCE: Duration = Duration::from_secs(15);
