@@ -200,6 +200,15 @@ pub enum Exit {
     Dead,
 }
 
+/// What an XSAVE image of an application thread holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtendedLayout {
+    /// Its size in bytes, at least that of the legacy area and the header.
+    pub size: usize,
+    /// The components that it can hold, as in XCR0.
+    pub features: u64,
+}
+
 /// Makes a running context return [`Exit::Kicked`] soon; from any thread, any number of times. A kick that comes
 /// while the context is not running makes its next run return at once.
 pub trait Kicker: Send + Sync {
@@ -224,6 +233,19 @@ pub trait Context: Send + Sync {
     fn set_extended_state(&mut self, state: &[u8]) -> Result<(), PlatformError>;
     /// Resets vector state to what `execve` gives.
     fn reset_extended_state(&mut self);
+    /// The vector state as a thread can save it into its own memory; `None` if it can't.
+    fn extended_layout(&mut self) -> Option<ExtendedLayout>;
+    /// Before it runs on as its registers say, the thread saves its vector state at `at` (XSAVE, standard format) and
+    /// takes that which a handler starts with. `at` is a multiple of 64, and an image there of [`Self::extended_layout`]'s
+    /// size has been written but for its components. Other registers than rax, rdx, rdi, rsi and the stack pointer may
+    /// change on the way.
+    fn save_extended_state_at(&mut self, at: u64);
+    /// The thread takes vector state and general registers from the signal frame of Linux that `stack`, its stack
+    /// pointer, is behind the return address of. `registers` are those of the frame; only the ones in a `sigcontext`
+    /// count. The caller has checked that it holds a whole image of [`Self::extended_layout`], at a multiple of 64.
+    fn return_from_frame(&mut self, stack: u64, registers: &Registers);
+    /// The stack pointer; cheaper than [`Self::registers`] after a system call.
+    fn stack_pointer(&mut self) -> u64;
     /// `lock cmpxchg` on a 32-bit word of this thread's address space: the value that was there, or a fault.
     fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault>;
     /// The handle by which other threads kick this context.

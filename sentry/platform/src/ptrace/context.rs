@@ -1,6 +1,6 @@
 //! An application thread under ptrace.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::placement::Placement;
 use super::raw::{self, Stop};
 use crate::stub::code::Entry;
 use crate::stub::process::{HostThread, Stub};
-use crate::{APPLICATION_END, Abi, Context, Exit, Kicker, MemoryFault, PlatformError, Registers};
+use crate::{APPLICATION_END, Abi, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers};
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 /// Bytes of the legacy (FXSAVE) area and of the XSAVE header.
@@ -27,6 +27,22 @@ enum Cache {
     Dirty,
 }
 
+/// What the thread does by stub code before it goes on in the application's.
+#[derive(Clone, Copy)]
+enum Detour {
+    /// Nothing.
+    None,
+    /// Saves its vector state there, for a handler ([`Entry::Handler`]).
+    Save(u64),
+    /// Takes its registers, which are these, from the frame at its stack pointer ([`Entry::Sigreturn`]).
+    Return { stack: u64, registers: Registers },
+}
+
+/// The words of a `sigcontext` and where it points to its vector state.
+const SIGCONTEXT_STATE: u64 = 40 + 184;
+/// Where the software-reserved bytes of an XSAVE image lie: on the way out the components that the host has enabled.
+const SOFTWARE: usize = 464;
+
 /// See the module.
 pub struct PtraceContext {
     stub: Arc<Stub>,
@@ -36,6 +52,9 @@ pub struct PtraceContext {
     cache: Cache,
     registers: Registers,
     result: Option<u64>,
+    /// The stack pointer at the system call that it stopped at; good while `cache` is absent.
+    stack: u64,
+    detour: Detour,
     extended: Option<Vec<u8>>,
     kicks: Arc<Kicks>,
     ran: Duration,
@@ -55,6 +74,8 @@ impl PtraceContext {
             cache: Cache::Dirty,
             registers,
             result: None,
+            stack: 0,
+            detour: Detour::None,
             extended: None,
             kicks: Arc::new(Kicks::default()),
             ran: Duration::ZERO,
@@ -88,6 +109,17 @@ impl PtraceContext {
     }
 
     fn write_back(&mut self) -> Result<(), i32> {
+        match std::mem::replace(&mut self.detour, Detour::None) {
+            Detour::None => {}
+            Detour::Return { .. } => return raw::set_instruction(self.thread.outer, Entry::Sigreturn.address()),
+            Detour::Save(at) => {
+                self.fetch();
+                let r = &mut self.registers;
+                (r.rcx, r.r8, r.r9, r.r11) = (at, r.rdx, r.rax, r.rip);
+                r.rip = Entry::Handler.address();
+                self.cache = Cache::Dirty;
+            }
+        }
         if self.cache == Cache::Dirty {
             if let Some(value) = self.result.take() {
                 self.registers.rax = value;
@@ -136,6 +168,7 @@ impl PtraceContext {
             match stop? {
                 Stop::Syscall => {
                     let info = raw::syscall_info(tid)?;
+                    self.stack = info.stack;
                     let abi = if info.arch == AUDIT_ARCH_X86_64 { Abi::X86_64 } else { Abi::I386 };
                     return Ok(Exit::Syscall { abi, number: info.number, arguments: info.arguments });
                 }
@@ -155,7 +188,42 @@ impl PtraceContext {
         }
     }
 
+    /// Does by ptrace what the thread was to do by itself, since somebody wants to see the result.
+    fn settle(&mut self) {
+        let tid = self.thread.outer;
+        let done = match std::mem::replace(&mut self.detour, Detour::None) {
+            Detour::None => Ok(()),
+            Detour::Save(at) => raw::extended_state(tid).and_then(|mut state| {
+                state[LEGACY] |= 3;
+                // A stack that has gone meanwhile is found by the handler.
+                let _ = self.stub.write(at, &state[..SOFTWARE]);
+                let _ = self.stub.write(at + LEGACY as u64, &state[LEGACY..]);
+                raw::set_extended_state(tid, &initial_extended_state(state.len()))
+            }),
+            Detour::Return { stack, registers } => raw::registers(tid).map(|own| {
+                self.registers = own.with_sigcontext(&registers);
+                self.cache = Cache::Dirty;
+                // What the application has made of its frame since it was looked at is its own affair.
+                let _ = self.load_state_of(stack);
+            }),
+        };
+        self.dead |= done.is_err();
+    }
+
+    /// Sets the vector state that the frame at `stack` points to.
+    fn load_state_of(&self, stack: u64) -> Option<()> {
+        let mut pointer = [0; 8];
+        self.stub.read(stack.checked_add(SIGCONTEXT_STATE)?, &mut pointer).ok()?;
+        let mut state = vec![0; layout(self.thread.outer)?.size];
+        self.stub.read(u64::from_le_bytes(pointer), &mut state).ok()?;
+        state[SOFTWARE..LEGACY].fill(0);
+        raw::set_extended_state(self.thread.outer, &state).ok()
+    }
+
     fn fetch(&mut self) {
+        if matches!(self.detour, Detour::Return { .. }) {
+            self.settle();
+        }
         if self.cache != Cache::Absent || !self.attached {
             return;
         }
@@ -230,6 +298,7 @@ impl Context for PtraceContext {
     }
 
     fn extended_state(&mut self) -> Vec<u8> {
+        self.settle();
         if let Some(state) = &self.extended {
             return state.clone();
         }
@@ -245,10 +314,12 @@ impl Context for PtraceContext {
             self.extended = Some(state.to_vec());
             return Ok(());
         }
+        self.settle();
         raw::set_extended_state(self.thread.outer, state).map_err(PlatformError::Host)
     }
 
     fn reset_extended_state(&mut self) {
+        self.settle();
         let size = if self.attached {
             raw::extended_state(self.thread.outer).map_or(LEGACY + HEADER, |s| s.len())
         } else {
@@ -260,6 +331,29 @@ impl Context for PtraceContext {
             let _ = raw::set_extended_state(self.thread.outer, &initial);
         } else {
             self.extended = None;
+        }
+    }
+
+    fn extended_layout(&mut self) -> Option<ExtendedLayout> {
+        if self.attached { layout(self.thread.outer) } else { None }
+    }
+
+    fn save_extended_state_at(&mut self, at: u64) {
+        self.settle();
+        self.detour = Detour::Save(at);
+    }
+
+    fn return_from_frame(&mut self, stack: u64, registers: &Registers) {
+        self.settle();
+        self.result = None;
+        self.cache = Cache::Absent;
+        self.detour = Detour::Return { stack, registers: *registers };
+    }
+
+    fn stack_pointer(&mut self) -> u64 {
+        match (self.cache, self.detour) {
+            (Cache::Absent, Detour::None) => self.stack,
+            _ => self.registers().rsp,
         }
     }
 
@@ -328,6 +422,16 @@ fn let_go(tid: i32) -> Result<(), i32> {
     registers.ss = 0x2b;
     raw::set_registers(tid, &registers)?;
     raw::detach(tid)
+}
+
+/// The layout of the host's XSAVE images, asked for once.
+fn layout(tid: i32) -> Option<ExtendedLayout> {
+    static LAYOUT: OnceLock<Option<ExtendedLayout>> = OnceLock::new();
+    *LAYOUT.get_or_init(|| {
+        let state = raw::extended_state(tid).ok().filter(|s| s.len() >= LEGACY + HEADER)?;
+        let features = state[SOFTWARE..].first_chunk().map(|word| u64::from_le_bytes(*word))?;
+        Some(ExtendedLayout { size: state.len(), features })
+    })
 }
 
 /// What `execve` and the entry of a signal handler start with: x87 and SSE at their defaults, the rest initial.

@@ -28,7 +28,7 @@ pub struct SyscallInfo {
     op: u8,
     pad: [u8; 3],
     pub arch: u32,
-    pub instruction: u64,
+    instruction: u64,
     pub stack: u64,
     pub number: u64,
     pub arguments: [u64; 6],
@@ -103,6 +103,12 @@ pub fn syscall_info(tid: i32) -> Result<SyscallInfo, i32> {
 /// Sets rax alone.
 pub fn set_rax(tid: i32, value: u64) -> Result<(), i32> {
     let at = std::mem::offset_of!(Registers, rax) as u64;
+    call(libc::PTRACE_POKEUSER, tid, at, value).map(drop)
+}
+
+/// Sets the instruction pointer alone.
+pub fn set_instruction(tid: i32, value: u64) -> Result<(), i32> {
+    let at = std::mem::offset_of!(Registers, rip) as u64;
     call(libc::PTRACE_POKEUSER, tid, at, value).map(drop)
 }
 
