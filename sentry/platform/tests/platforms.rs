@@ -1,4 +1,4 @@
-//! The ptrace platform on its own: a lead without namespaces, commanded by this process. Not under the usual harness,
+//! A platform on its own, that of the test's name: a lead without namespaces, commanded by this process. Not under the usual harness,
 //! since a birth wants a process with one thread.
 #![allow(missing_docs)]
 
@@ -7,12 +7,14 @@ use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use moat_platform::ptrace::Ptrace;
+use moat_platform::stub::Interception;
+use moat_platform::trap::Trap;
 use moat_platform::{Abi, AddressSpace, Change, Context, Exit, Platform, Protection, Source, stub};
 
 fn ready<T>(poll: Poll<T>) -> T {
     match poll {
         Poll::Ready(value) => value,
-        Poll::Pending => panic!("the ptrace platform blocks instead"),
+        Poll::Pending => panic!("the platform blocks instead"),
     }
 }
 
@@ -181,9 +183,14 @@ fn how_long_a_call_takes(space: &dyn AddressSpace) {
 }
 
 fn main() {
-    let newborn = stub::birth::birth(0, || Ok(())).unwrap();
+    let name = env!("CARGO_CRATE_NAME");
+    let interception = if name == "trap" { Interception::Trap } else { Interception::Ptrace };
+    let newborn = stub::birth::birth(0, interception, || Ok(())).unwrap();
     let lead = newborn.finish().unwrap();
-    let platform = Ptrace::new(lead).unwrap();
+    let platform: Arc<dyn Platform> = match interception {
+        Interception::Ptrace => Ptrace::new(lead).unwrap(),
+        Interception::Trap => Trap::new(lead).unwrap(),
+    };
     let space = platform.lead().unwrap();
     let tests: [(&str, &dyn Fn()); 10] = [
         ("system_calls_are_reported_and_answered", &|| system_calls_are_reported_and_answered(&*space)),
@@ -201,7 +208,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.iter().any(|a| a == "--list") {
         if !arguments.iter().any(|a| a == "--ignored") {
-            println!("ptrace: test");
+            println!("{name}: test");
         }
         platform.end(0);
         return;
