@@ -1,8 +1,10 @@
 //! The command line as an engine uses it: every verb, its texts and its exit codes, on bundles of a static BusyBox.
 #![allow(missing_docs)]
 
+mod commands;
 mod errors;
 mod lifecycle;
 mod plain;
+mod rootless;
 
 use moat_tests::bundle;

@@ -2,5 +2,6 @@
 
 pub mod bundle;
 pub mod busybox;
+pub mod person;
 pub mod run;
 pub mod said;

@@ -97,15 +97,13 @@ pub struct State {
 impl State {
     /// A container that is being made.
     pub fn new(id: &str, bundle: PathBuf, rootfs: PathBuf, annotations: BTreeMap<String, String>) -> Self {
-        let uid = nix::unistd::Uid::current();
-        let owner = nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
         Self {
             version: VERSION,
             id: id.to_owned(),
             bundle,
             rootfs,
             created: jiff::Timestamp::now().to_string(),
-            owner,
+            owner: crate::sandbox::rootless::caller(),
             annotations,
             lead: None,
             helpers: Vec::new(),

@@ -19,6 +19,7 @@ pub mod trap;
 
 use std::sync::Arc;
 use std::task::Poll;
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use moat_host::HostFile;
@@ -63,6 +64,23 @@ pub enum PlatformError {
 pub struct MemoryFault {
     /// Bytes copied before the fault.
     pub done: usize,
+}
+
+/// What a sentry thread without a task is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenure {
+    /// Any task.
+    Free,
+    /// It is a context's [`Context::home`] and must take no other task before.
+    Bound,
+    /// Nothing; it must end.
+    Spent,
+}
+
+/// Looks after what a platform keeps on the calling thread, which has no task; `expired` if it has had none for so long
+/// that this is to be given up. The thread is unparked when there is something to look after.
+pub fn tend_thread(expired: bool) -> Tenure {
+    ptrace::kept::tend(expired)
 }
 
 /// A platform: ptrace, trap or kvm.
@@ -139,8 +157,11 @@ pub enum Change {
 pub struct Title {
     /// `comm`, at most 15 bytes.
     pub name: Vec<u8>,
-    /// The arguments, each ended by a NUL; cut to a page.
-    pub arguments: Vec<u8>,
+    /// Where the arguments lie in the application's memory. The tools read them there, so that they show what the
+    /// application makes of them.
+    pub arguments: std::ops::Range<u64>,
+    /// Where the environment lies.
+    pub environment: std::ops::Range<u64>,
 }
 
 /// The memory of one application process, and on platforms with stubs the host process that holds it.
@@ -159,6 +180,10 @@ pub trait AddressSpace: Send + Sync {
     fn poll_context(&self, cx: &mut std::task::Context<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>>;
     /// Tells the host's tools the process's name and arguments. Best effort.
     fn set_title(&self, title: &Title);
+    /// Tells them a new name alone.
+    fn set_name(&self, name: &[u8]);
+    /// Tells them that the process has made a session of its own, which has no terminal.
+    fn leave_session(&self);
 
     /// Copies application memory into `to`. May sleep: no lock may be held.
     fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault>;
@@ -253,6 +278,12 @@ pub trait Context: Send + Sync {
     fn kicker(&self) -> Arc<dyn Kicker>;
     /// The thread number which the container's pid namespace gave it: a hint for the guest's tid.
     fn tid_hint(&self) -> Option<u32>;
+    /// The thread that has to poll it from the first time on, where that is decided: one of those that call
+    /// [`tend_thread`] between tasks.
+    fn home(&self) -> Option<ThreadId>;
+    /// The thread has ended, and others of its process go on. A platform may keep what it is made of for the next; the
+    /// calling thread, which has polled it, then calls [`tend_thread`] until it polls again.
+    fn retire(self: Box<Self>);
     /// Processor time that the application's code used in this thread (without the kernel's work for it).
     fn cpu_time(&self) -> Duration;
 }

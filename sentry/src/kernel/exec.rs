@@ -124,12 +124,12 @@ async fn replace(current: &mut Current, program: Program) -> Result<()> {
         ..Registers::default()
     };
     current.context.reset_extended_state();
-    let mut arguments = Vec::new();
-    for argument in &program.arguments {
-        arguments.extend_from_slice(argument);
-        arguments.push(0);
-    }
-    stub.set_title(&Title { name: program.name.clone(), arguments });
+    let layout = memory.layout();
+    stub.set_title(&Title {
+        name: program.name.clone(),
+        arguments: layout.arg_start..layout.arg_end,
+        environment: layout.env_start..layout.env_end,
+    });
     group.end_vfork();
     Ok(())
 }

@@ -63,6 +63,8 @@ pub struct KernelConfig {
     pub tracer: Option<Tracer>,
     /// The filter of config.json, for every process that comes from outside.
     pub filter: Option<Arc<seccomp::Filter>>,
+    /// See [`Kernel::ordinary_init`].
+    pub ordinary_init: bool,
 }
 
 /// One container's kernel.
@@ -88,6 +90,8 @@ pub struct Kernel {
     pub cpus: u32,
     /// The sessions' terminals.
     pub terminals: crate::fs::tty::Sessions,
+    /// Whether signals act on init as on any other process, and not as on the first of a pid namespace.
+    pub ordinary_init: bool,
     forks: AtomicU64,
     vdso: (u64, u64),
     tracer: Option<Arc<Tracer>>,
@@ -119,6 +123,7 @@ impl Kernel {
             tracer: config.tracer.map(Arc::new),
             counters: Counters::default(),
             filter: config.filter,
+            ordinary_init: config.ordinary_init,
         })
     }
 

@@ -26,6 +26,7 @@ use crate::kernel::signal::send::{self, Origin};
 use crate::kernel::uts::Uts;
 use crate::kernel::{Current, Kernel, KernelConfig, clone};
 use crate::net::NetNamespace;
+use crate::net::host::Surroundings;
 use crate::sync::{Mutex, Rank};
 use crate::trace::Tracer;
 
@@ -48,6 +49,8 @@ pub struct Start {
     pub stdio: Vec<OwnedFd>,
     /// Where trace text goes.
     pub trace: Option<OwnedFd>,
+    /// The network namespace that this process is in, if its sockets are the container's.
+    pub network: Option<Surroundings>,
 }
 
 /// Why a process could not be started.
@@ -64,7 +67,6 @@ impl StartError {
         Self { errno, what: what.into() }
     }
 }
-
 /// What processes from outside are put into.
 struct Parts {
     kernel: Arc<Kernel>,
@@ -87,7 +89,7 @@ impl Sandbox {
     /// # Errors
     /// See [`StartError`].
     pub fn create(start: Start) -> Result<Arc<Self>, StartError> {
-        let Start { platform, config, gofer, stdio, trace } = start;
+        let Start { platform, config, gofer, stdio, trace, network } = start;
         let client = Client::new(gofer).map_err(|e| StartError::new(e, "cannot reach the gofer"))?;
         // Half of what the gofer can hold is for files in use.
         crate::fs::dentry::limit_cache((client.handles() / 2) as usize);
@@ -96,7 +98,8 @@ impl Sandbox {
             Ok(GoferFs::attach(&client, root, owned, name)? as Arc<dyn FileSystem>)
         })
         .map_err(|e| StartError::new(e.errno, e.to_string()))?;
-        let sandbox = Self::in_tree(platform, &config, tree.mounts, tree.devpts, stdio, trace)?;
+        let net = network.map_or_else(NetNamespace::loopback, NetNamespace::host);
+        let sandbox = Self::in_tree(platform, &config, net, tree.mounts, tree.devpts, stdio, trace)?;
         tree.kernel.fill(&sandbox.parts.kernel);
         Ok(sandbox)
     }
@@ -108,12 +111,12 @@ impl Sandbox {
     pub fn in_tree(
         platform: Arc<dyn Platform>,
         config: &ContainerConfig,
+        net: Arc<NetNamespace>,
         mounts: Arc<MountNamespace>,
         devpts: Option<Arc<DevPts>>,
         stdio: Vec<OwnedFd>,
         trace: Option<OwnedFd>,
     ) -> Result<Arc<Self>, StartError> {
-        let net = NetNamespace::of(config.network).map_err(|e| StartError::new(e, "cannot set the network up"))?;
         let filter = match &config.seccomp {
             Some(json) => Some(Filter::from_config(json).map_err(|e| StartError::new(Errno::EINVAL, e))?),
             None => None,
@@ -133,6 +136,7 @@ impl Sandbox {
             net,
             tracer: trace.map(|to| Tracer::new(to, limit)),
             filter,
+            ordinary_init: config.ordinary_init,
         });
         let devpts = match devpts {
             Some(devpts) => devpts,

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use super::kept::{self, Kept, Pool};
 use super::kick::{self, Kicks};
 use super::placement::Placement;
 use super::raw::{self, Stop};
@@ -47,8 +49,13 @@ const SOFTWARE: usize = 464;
 pub struct PtraceContext {
     stub: Arc<Stub>,
     thread: HostThread,
+    pool: Arc<Pool>,
+    /// The thread as it was kept, until its home goes on with it.
+    kept: Option<Kept>,
     attached: bool,
     dead: bool,
+    /// Its thread is kept.
+    retired: bool,
     cache: Cache,
     registers: Registers,
     result: Option<u64>,
@@ -63,14 +70,17 @@ pub struct PtraceContext {
 
 impl PtraceContext {
     /// A context for a parked thread of `stub`. It is attached by the thread that first runs it.
-    pub fn new(stub: Arc<Stub>, thread: HostThread) -> Self {
+    pub fn new(stub: Arc<Stub>, thread: HostThread, pool: Arc<Pool>) -> Self {
         // A new thread's registers are the kernel's to choose; segments are those of any 64-bit program.
         let registers = Registers { cs: 0x33, ss: 0x2b, eflags: 0x202, orig_rax: u64::MAX, ..Registers::default() };
         Self {
             stub,
             thread,
+            pool,
+            kept: None,
             attached: false,
             dead: false,
+            retired: false,
             cache: Cache::Dirty,
             registers,
             result: None,
@@ -83,23 +93,31 @@ impl PtraceContext {
         }
     }
 
+    /// A context for a thread of `stub` that was kept. To be polled by the thread that kept it.
+    pub fn again(stub: Arc<Stub>, kept: Kept, pool: Arc<Pool>) -> Self {
+        let mut context = Self::new(stub, kept.thread, pool);
+        context.kept = Some(kept);
+        context
+    }
+
     fn attach(&mut self) -> Result<(), i32> {
         if self.attached {
             return Ok(());
         }
         let tid = self.thread.outer;
+        if self.kept.take().is_some() {
+            self.attached = true;
+            self.placement = kept::resume();
+            match self.extended.take() {
+                Some(state) => raw::set_extended_state(tid, &state)?,
+                None => self.reset_extended_state(),
+            }
+            return Ok(());
+        }
         raw::seize(tid)?;
         self.attached = true;
         raw::interrupt(tid)?;
-        loop {
-            match raw::wait(tid) {
-                Ok(Stop::Event) => break,
-                Ok(Stop::Ended) => return Err(libc::ESRCH),
-                Ok(_) => raw::resume(tid)?,
-                Err(libc::EINTR) => {}
-                Err(e) => return Err(e),
-            }
-        }
+        park(tid)?;
         raw::unblock_signals(tid)?;
         self.placement = Some(Placement::new(tid));
         if let Some(state) = self.extended.take() {
@@ -391,7 +409,26 @@ impl Context for PtraceContext {
     }
 
     fn tid_hint(&self) -> Option<u32> {
+        // The number of a thread that has ended comes back no sooner than others do.
+        if self.kept.is_some() {
+            return None;
+        }
         u32::try_from(self.thread.inner).ok()
+    }
+
+    fn home(&self) -> Option<ThreadId> {
+        self.kept.as_ref().map(Kept::home)
+    }
+
+    fn retire(mut self: Box<Self>) {
+        if !self.attached || self.dead || self.stub.is_dead() {
+            return;
+        }
+        kick::set_tracee(0);
+        match self.pool.keep(self.thread, self.placement.take()) {
+            Ok(()) => self.retired = true,
+            Err(placement) => self.placement = placement,
+        }
     }
 
     fn cpu_time(&self) -> Duration {
@@ -401,8 +438,17 @@ impl Context for PtraceContext {
 
 impl Drop for PtraceContext {
     fn drop(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            return self.pool.put_back(kept);
+        }
         kick::set_tracee(0);
+        if self.retired {
+            return;
+        }
         if self.dead || self.stub.is_dead() {
+            if self.attached {
+                kept::spend();
+            }
             return;
         }
         // A thread that died meanwhile needs nothing.
@@ -412,8 +458,29 @@ impl Drop for PtraceContext {
     }
 }
 
+/// Brings a new thread, which has just been interrupted, to where it waits with its filter installed: a thread without
+/// it runs no application code.
+fn park(tid: i32) -> Result<(), i32> {
+    let mut stop = raw::wait(tid);
+    loop {
+        match stop {
+            Ok(Stop::Event) if Entry::Parked.is_at(raw::registers(tid)?.rip) => return Ok(()),
+            // It stops in the call, which is not to be skipped: its filter would see a number that it does not know.
+            Ok(Stop::Syscall) if raw::syscall_info(tid)?.is_entry_of(libc::SYS_pause) => {
+                raw::interrupt(tid)?;
+                raw::go_on(tid)?;
+            }
+            Ok(Stop::Ended) => return Err(libc::ESRCH),
+            Ok(_) => raw::step_call(tid)?,
+            Err(libc::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+        stop = raw::wait(tid);
+    }
+}
+
 /// Ends a stopped tracee by its own exit: a tracer that simply went away would take the whole stub along.
-fn let_go(tid: i32) -> Result<(), i32> {
+pub fn let_go(tid: i32) -> Result<(), i32> {
     let mut registers = raw::registers(tid)?;
     registers.rip = Entry::Exit.address();
     registers.orig_rax = u64::MAX;

@@ -34,6 +34,15 @@ pub struct SyscallInfo {
     pub arguments: [u64; 6],
 }
 
+impl SyscallInfo {
+    /// Whether the stop is at the beginning of this call.
+    pub fn is_entry_of(&self, number: i64) -> bool {
+        /// `PTRACE_SYSCALL_INFO_ENTRY`.
+        const ENTRY: u8 = 1;
+        self.op == ENTRY && self.number == number as u64
+    }
+}
+
 fn call(request: u32, tid: i32, address: u64, data: u64) -> Result<i64, i32> {
     // SAFETY: the kernel validates requests; the wrappers below pass pointers to live objects of the right type.
     let result = unsafe { libc::syscall(libc::SYS_ptrace, request, tid, address, data) };
@@ -65,6 +74,11 @@ pub fn go_on(tid: i32) -> Result<(), i32> {
 /// Runs a tracee until its next system call, which the host does not make.
 pub fn resume(tid: i32) -> Result<(), i32> {
     call(PTRACE_SYSEMU, tid, 0, 0).map(drop)
+}
+
+/// Runs a tracee, whose system calls the host makes, until the next of them begins or ends.
+pub fn step_call(tid: i32) -> Result<(), i32> {
+    call(libc::PTRACE_SYSCALL, tid, 0, 0).map(drop)
 }
 
 /// Lets go of a tracee.

@@ -300,7 +300,6 @@ fn prepare(orders: &OrderFile, page: &OrderPage, filters: &Filters, vdso: &[Map]
         // SAFETY: the pages mapped above.
         check(i64::from(unsafe { libc::mprotect(at as *mut _, size as usize, libc::PROT_READ | libc::PROT_EXEC) }))?;
     }
-    map_fixed(layout::TITLE, layout::TITLE_SIZE, libc::PROT_READ | libc::PROT_WRITE, anonymous, -1, 0)?;
     map_fixed(layout::ORDERS, 4096, libc::PROT_READ, libc::MAP_SHARED, orders.file().as_raw_fd(), page.offset())?;
     if let Some(first) = vdso.iter().map(|m| m.start).min() {
         for map in vdso {

@@ -111,6 +111,8 @@ global_asm!(
     "syscall",
     "test rax, rax",
     "jnz 7b",
+    ".globl moat_stub_parked",
+    "moat_stub_parked:",
     "8: mov eax, 34",
     "syscall",
     "jmp 8b",
@@ -254,6 +256,7 @@ unsafe extern "C" {
     static moat_stub_mapper: u8;
     static moat_stub_forked: u8;
     static moat_stub_thread: u8;
+    static moat_stub_parked: u8;
     static moat_stub_exit: u8;
     static moat_stub_exchange: u8;
     static moat_stub_signals: u8;
@@ -278,6 +281,8 @@ pub enum Entry {
     Forked,
     /// See the module.
     Thread,
+    /// Where an application thread waits until it is traced.
+    Parked,
     /// Ends the calling application thread.
     Exit,
     /// `lock cmpxchg`, then a trap.
@@ -299,6 +304,7 @@ impl Entry {
             Self::Mapper => &raw const moat_stub_mapper,
             Self::Forked => &raw const moat_stub_forked,
             Self::Thread => &raw const moat_stub_thread,
+            Self::Parked => &raw const moat_stub_parked,
             Self::Exit => &raw const moat_stub_exit,
             Self::Exchange => &raw const moat_stub_exchange,
             Self::Signals => &raw const moat_stub_signals,
@@ -307,5 +313,9 @@ impl Entry {
             Self::Sigreturn => &raw const moat_stub_sigreturn,
         };
         super::layout::CODE + (symbol.addr() - (&raw const moat_stub_begin).addr()) as u64
+    }
+    /// Whether an instruction pointer is between this entry and [`Self::Exit`], which follows the place to park.
+    pub fn is_at(self, instruction: u64) -> bool {
+        (self.address()..Self::Exit.address()).contains(&instruction)
     }
 }

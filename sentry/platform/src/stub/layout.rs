@@ -10,10 +10,6 @@ pub const TRAP_CODE: u64 = CODE + 0x4000;
 pub const TRAP_CODE_SIZE: u64 = 0x1000;
 /// The order page, read-only in the stub.
 pub const ORDERS: u64 = CODE + 0x1_0000;
-/// What `ps` shows as arguments.
-pub const TITLE: u64 = CODE + 0x2_0000;
-/// Size of [`TITLE`] in bytes.
-pub const TITLE_SIZE: u64 = 0x1000;
 /// The host's vvar and vdso pages.
 pub const VDSO: u64 = CODE + 0x10_0000;
 /// The most that is kept for them.

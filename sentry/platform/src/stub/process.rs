@@ -19,6 +19,10 @@ use crate::{APPLICATION_END, Change, MemoryFault, PAGE_SIZE, PlatformError, Prot
 const PIECE: usize = 64 << 10;
 /// How long a mapper may take for one batch before its stub counts as dead.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of a process's name, with the NUL.
+const NAME_SIZE: usize = 16;
+/// `PR_SET_MM`'s operation that needs no capability.
+const PR_SET_MM_MAP: u64 = 14;
 
 /// What all stubs of a sandbox have in common.
 pub struct Stubs {
@@ -124,6 +128,11 @@ impl Stub {
     /// A descriptor that becomes readable when it ends.
     pub fn pidfd(&self) -> &OwnedFd {
         &self.pidfd
+    }
+
+    /// Whether it is the container's lead.
+    pub fn is_lead(&self) -> bool {
+        self.is_lead
     }
 
     /// Its number in the sentry's pid namespace.
@@ -399,46 +408,55 @@ impl Stub {
 
     /// Tells the host's tools name and arguments; what fails is left as it was.
     pub fn set_title(&self, title: &Title) {
-        let commands = self.commands.lock();
-        let Some(page) = &commands.page else { return };
-        let name = &title.name[..title.name.len().min(15)];
-        let mut name_bytes = [0u8; 16];
-        name_bytes[..name.len()].copy_from_slice(name);
-        let length = title.arguments.len().min(layout::TITLE_SIZE as usize);
-        let end = layout::TITLE + length as u64;
-        // SAFETY: the title page is the stub's own, never the application's, and process_vm_writev only reads our bytes.
-        unsafe { self.copy(layout::TITLE, title.arguments.as_ptr().cast_mut(), length, true) };
         let code_end = layout::CODE + layout::CODE_SIZE;
-        // struct prctl_mm_map: code, data, brk, stack, arguments, environment, auxv, auxv_size, exe_fd.
+        let (arguments, environment) = (&title.arguments, &title.environment);
+        // struct prctl_mm_map: code, data, brk, stack, arguments, environment, auxv; u32 auxv_size and exe_fd, of which -1
+        // is none.
         let map: [u64; 13] = [
             layout::CODE,
             code_end,
             layout::CODE,
             code_end,
-            layout::TITLE,
-            layout::TITLE,
-            layout::TITLE,
-            layout::TITLE,
-            end,
-            end,
-            end,
+            layout::CODE,
+            layout::CODE,
+            arguments.start,
+            arguments.start,
+            arguments.end,
+            environment.start,
+            environment.end,
             0,
             0xffff_ffff_0000_0000,
         ];
-        let mut bytes = Vec::with_capacity(104);
-        for word in map {
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
-        // The last two words are u32 auxv_size and u32 exe_fd.
-        debug_assert!(16 + bytes.len() <= DATA_SIZE);
-        page.put(offset::DATA, &name_bytes);
-        page.put(offset::DATA + 16, &bytes);
-        let data = layout::ORDERS + offset::DATA as u64;
-        let orders = [
-            Order::new(libc::SYS_prctl, &[libc::PR_SET_NAME as u64, data]),
-            Order::new(libc::SYS_prctl, &[35, 14, data + 16, bytes.len() as u64, 0]),
-        ];
-        let _ = self.order_locked(&commands, &orders, 0);
+        let bytes: Vec<u8> = map.iter().flat_map(|word| word.to_le_bytes()).collect();
+        debug_assert!(NAME_SIZE + bytes.len() <= DATA_SIZE);
+        let commands = self.commands.lock();
+        let Some(page) = &commands.page else { return };
+        page.put(offset::DATA + NAME_SIZE, &bytes);
+        let map_at = layout::ORDERS + (offset::DATA + NAME_SIZE) as u64;
+        let name = Self::name_order(page, &title.name);
+        let map = Order::new(libc::SYS_prctl, &[libc::PR_SET_MM as u64, PR_SET_MM_MAP, map_at, bytes.len() as u64, 0]);
+        let _ = self.order_locked(&commands, &[name, map], 0);
+    }
+
+    /// Tells the host's tools the name.
+    pub fn set_name(&self, name: &[u8]) {
+        let commands = self.commands.lock();
+        let Some(page) = &commands.page else { return };
+        let order = Self::name_order(page, name);
+        let _ = self.order_locked(&commands, &[order], 0);
+    }
+
+    fn name_order(page: &OrderPage, name: &[u8]) -> Order {
+        let mut bytes = [0u8; NAME_SIZE];
+        let length = name.len().min(NAME_SIZE - 1);
+        bytes[..length].copy_from_slice(&name[..length]);
+        page.put(offset::DATA, &bytes);
+        Order::new(libc::SYS_prctl, &[libc::PR_SET_NAME as u64, layout::ORDERS + offset::DATA as u64])
+    }
+
+    /// Gives it a session of its own. The lead has one.
+    pub fn leave_session(&self) {
+        let _ = self.order(&[Order::new(libc::SYS_setsid, &[])]);
     }
 
     /// Copies application memory into `to`.

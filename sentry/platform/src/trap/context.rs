@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::code::action;
@@ -28,6 +29,8 @@ pub struct TrapContext {
     places: Arc<Places>,
     /// Taken when it is dropped.
     place: Option<Place>,
+    /// The thread's number if the guest has not known it yet.
+    hint: Option<u32>,
     /// How often it is known to have stopped.
     seen: u32,
     /// Where it stopped; `None` until it has for the first time.
@@ -48,6 +51,7 @@ impl TrapContext {
         Self {
             stub,
             places,
+            hint: if place.fresh { u32::try_from(place.thread.inner).ok() } else { None },
             seen: place.seen,
             place: Some(place),
             frame: None,
@@ -286,8 +290,14 @@ impl Context for TrapContext {
     }
 
     fn tid_hint(&self) -> Option<u32> {
-        self.place.as_ref().and_then(|p| u32::try_from(p.thread.inner).ok())
+        self.hint
     }
+
+    fn home(&self) -> Option<ThreadId> {
+        None
+    }
+
+    fn retire(self: Box<Self>) {}
 
     fn cpu_time(&self) -> Duration {
         self.ran

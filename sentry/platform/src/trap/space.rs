@@ -192,6 +192,15 @@ impl Space {
     }
 }
 
+impl Drop for Space {
+    fn drop(&mut self) {
+        // The lead outlives its address space, and ends with the sandbox.
+        if !self.stub.is_lead() {
+            self.kill();
+        }
+    }
+}
+
 impl AddressSpace for Space {
     fn poll_apply(
         &self,
@@ -220,6 +229,14 @@ impl AddressSpace for Space {
 
     fn set_title(&self, title: &Title) {
         self.stub.set_title(title);
+    }
+
+    fn set_name(&self, name: &[u8]) {
+        self.stub.set_name(name);
+    }
+
+    fn leave_session(&self) {
+        self.stub.leave_session();
     }
 
     fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {

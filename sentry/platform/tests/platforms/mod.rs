@@ -1,14 +1,12 @@
-//! A platform on its own, that of the test's name: a lead without namespaces, commanded by this process. Not under the usual harness,
+//! A platform on its own: a lead without namespaces, commanded by this process. Not under the usual harness,
 //! since a birth wants a process with one thread.
-#![allow(missing_docs)]
 
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use moat_platform::ptrace::Ptrace;
 use moat_platform::stub::Interception;
-use moat_platform::trap::Trap;
+use moat_platform::stub::birth::Lead;
 use moat_platform::{Abi, AddressSpace, Change, Context, Exit, Platform, Protection, Source, stub};
 
 fn ready<T>(poll: Poll<T>) -> T {
@@ -22,7 +20,7 @@ fn cx() -> Cx<'static> {
     Cx::from_waker(Waker::noop())
 }
 
-const CODE: u64 = 0x40_0000;
+pub const CODE: u64 = 0x40_0000;
 const DATA: u64 = 0x50_0000;
 
 fn map(space: &dyn AddressSpace, at: u64, protection: Protection) {
@@ -31,13 +29,13 @@ fn map(space: &dyn AddressSpace, at: u64, protection: Protection) {
 }
 
 /// Maps code and data; the code is `program`.
-fn load(space: &dyn AddressSpace, program: &[u8]) {
+pub fn load(space: &dyn AddressSpace, program: &[u8]) {
     map(space, CODE, Protection::READ | Protection::WRITE | Protection::EXEC);
     map(space, DATA, Protection::READ | Protection::WRITE);
     space.write(CODE, program).unwrap();
 }
 
-fn context(space: &dyn AddressSpace) -> Box<dyn Context> {
+pub fn context(space: &dyn AddressSpace) -> Box<dyn Context> {
     let mut context = ready(space.poll_context(&mut cx())).unwrap();
     let registers = context.registers_mut();
     registers.rip = CODE;
@@ -45,12 +43,12 @@ fn context(space: &dyn AddressSpace) -> Box<dyn Context> {
     context
 }
 
-fn run(context: &mut dyn Context) -> Exit {
+pub fn run(context: &mut dyn Context) -> Exit {
     ready(context.poll_run(&mut cx()))
 }
 
 /// `1: mov $39,%eax; syscall; jmp 1b`
-const GETPID_LOOP: &[u8] = &[0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
+pub const GETPID_LOOP: &[u8] = &[0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
 
 fn system_calls_are_reported_and_answered(space: &dyn AddressSpace) {
     // mov $39,%eax; syscall; mov %eax, (DATA); mov $60,%eax; syscall
@@ -164,7 +162,21 @@ fn threads_share_memory(space: &Arc<dyn AddressSpace>) {
 }
 
 fn the_title_reaches_the_host(space: &dyn AddressSpace) {
-    space.set_title(&moat_platform::Title { name: b"guest".to_vec(), arguments: b"guest\0-x\0".to_vec() });
+    const AT: u64 = 0x20_0000;
+    let map = Change::Map {
+        at: AT,
+        len: 4096,
+        protection: Protection::READ | Protection::WRITE,
+        source: Source::Anonymous,
+        populate: false,
+    };
+    ready(space.poll_apply(&mut cx(), &[map])).unwrap();
+    space.write(AT, b"guest\0-x\0").unwrap();
+    space.set_title(&moat_platform::Title {
+        name: b"guest".to_vec(),
+        arguments: AT..AT + 9,
+        environment: AT + 9..AT + 9,
+    });
     let pid = space.host_pid().unwrap();
     assert_eq!(std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap(), "guest\n");
     assert_eq!(std::fs::read(format!("/proc/{pid}/cmdline")).unwrap(), b"guest\0-x\0");
@@ -182,15 +194,16 @@ fn how_long_a_call_takes(space: &dyn AddressSpace) {
     println!("getpid: {:?} a call", began.elapsed() / CALLS);
 }
 
-fn main() {
-    let name = env!("CARGO_CRATE_NAME");
-    let interception = if name == "trap" { Interception::Trap } else { Interception::Ptrace };
+/// Births a lead for this interception, and tests the platform that `start` makes of it.
+/// Then makes `further` tests, which are for it alone.
+pub fn test(
+    name: &str,
+    interception: Interception,
+    start: impl Fn(Lead) -> Arc<dyn Platform>,
+    further: &[(&str, fn(&dyn AddressSpace))],
+) {
     let newborn = stub::birth::birth(0, interception, || Ok(())).unwrap();
-    let lead = newborn.finish().unwrap();
-    let platform: Arc<dyn Platform> = match interception {
-        Interception::Ptrace => Ptrace::new(lead).unwrap(),
-        Interception::Trap => Trap::new(lead).unwrap(),
-    };
+    let platform = start(newborn.finish().unwrap());
     let space = platform.lead().unwrap();
     let tests: [(&str, &dyn Fn()); 10] = [
         ("system_calls_are_reported_and_answered", &|| system_calls_are_reported_and_answered(&*space)),
@@ -215,6 +228,10 @@ fn main() {
     }
     for (name, test) in tests {
         test();
+        println!("{name} ... ok");
+    }
+    for (name, test) in further {
+        test(&*space);
         println!("{name} ... ok");
     }
     platform.end(0);
