@@ -1,8 +1,14 @@
 //! The command line as an engine uses it: every verb, its texts and its exit codes, on bundles of a static BusyBox.
 #![allow(missing_docs)]
 
-mod bundle;
+mod commands;
 mod errors;
 mod lifecycle;
 mod limits;
+mod namespaces;
+mod network;
 mod plain;
+mod rootless;
+mod time;
+
+use moat_tests::bundle;

@@ -15,6 +15,7 @@
 pub mod ptrace;
 pub mod registers;
 pub mod stub;
+pub mod trap;
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -156,8 +157,11 @@ pub enum Change {
 pub struct Title {
     /// `comm`, at most 15 bytes.
     pub name: Vec<u8>,
-    /// The arguments, each ended by a NUL; cut to a page.
-    pub arguments: Vec<u8>,
+    /// Where the arguments lie in the application's memory. The tools read them there, so that they show what the
+    /// application makes of them.
+    pub arguments: std::ops::Range<u64>,
+    /// Where the environment lies.
+    pub environment: std::ops::Range<u64>,
 }
 
 /// The memory of one application process, and on platforms with stubs the host process that holds it.
@@ -176,6 +180,10 @@ pub trait AddressSpace: Send + Sync {
     fn poll_context(&self, cx: &mut std::task::Context<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>>;
     /// Tells the host's tools the process's name and arguments. Best effort.
     fn set_title(&self, title: &Title);
+    /// Tells them a new name alone.
+    fn set_name(&self, name: &[u8]);
+    /// Tells them that the process has made a session of its own, which has no terminal.
+    fn leave_session(&self);
 
     /// Copies application memory into `to`. May sleep: no lock may be held.
     fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault>;

@@ -14,6 +14,7 @@ use moat_host::HostFile;
 use super::Path;
 use super::fasync::Fasync;
 use super::inode::{Attributes, Inode};
+use super::write_access::WriteAccess;
 use crate::Result;
 use crate::executor::wait::Waiter;
 use crate::kernel::credentials::Credentials;
@@ -110,7 +111,7 @@ pub trait FileOperations: Send + Sync + Any {
     }
     /// Whether `epoll_ctl` takes it (not regular files and directories: EPERM).
     fn pollable(&self) -> bool {
-        true
+        !matches!(self.seeking(), Seeking::Positions | Seeking::Directory)
     }
     /// Whether O_ASYNC has an effect.
     fn has_fasync(&self) -> bool {
@@ -215,6 +216,8 @@ pub struct OpenFile {
     position: Mutex<u64>,
     owner: Mutex<SignalOwner>,
     fasync: Mutex<Option<Fasync>>,
+    /// That it is a writer of its file, if it is.
+    _write_access: Option<WriteAccess>,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -229,6 +232,16 @@ const CHANGEABLE: OpenFlags = OpenFlags::APPEND
 impl OpenFile {
     /// A description of the file at `path` (or of one without a path).
     pub fn new(operations: Arc<dyn FileOperations>, path: Option<Path>, flags: OpenFlags) -> Arc<Self> {
+        Self::with_access(operations, path, flags, None)
+    }
+
+    /// The same, of a file that it may write to.
+    pub fn with_access(
+        operations: Arc<dyn FileOperations>,
+        path: Option<Path>,
+        flags: OpenFlags,
+        write_access: Option<WriteAccess>,
+    ) -> Arc<Self> {
         let kept =
             flags - (OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::NOCTTY | OpenFlags::TRUNC | OpenFlags::CLOEXEC);
         Arc::new(Self {
@@ -239,6 +252,7 @@ impl OpenFile {
             position: Mutex::new(Rank::FilePosition, 0),
             owner: Mutex::new(Rank::File, SignalOwner::default()),
             fasync: Mutex::new(Rank::File, None),
+            _write_access: write_access,
         })
     }
 

@@ -35,6 +35,7 @@ pub mod timerfd;
 pub mod tmpfs;
 pub mod tty;
 pub mod walk;
+pub mod write_access;
 
 use std::sync::Arc;
 

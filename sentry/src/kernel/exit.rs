@@ -102,12 +102,13 @@ async fn end_process(task: &Arc<Task>, group: &Arc<ThreadGroup>, last_status: u3
     }
     drop(files);
     drop(memory);
-    {
+    let executable = {
         let uid = task.credentials().uid;
         let mut state = group.state().lock();
         state.uid_at_end = uid;
-        state.executable = None;
-    }
+        state.executable.take()
+    };
+    drop(executable);
     let death_signals = children_to_tell(&kernel, group.pid());
     release(task);
     crate::fs::tty::session_ended(&kernel, group.pid());

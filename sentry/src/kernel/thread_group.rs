@@ -14,7 +14,7 @@ use super::task::Task;
 use super::timers::ProcessTimers;
 use super::usage::Usage;
 use crate::executor::wait::WaitQueue;
-use crate::fs::Path;
+use crate::loader::Executable;
 use crate::sync::{Mutex, Rank};
 
 /// What the threads of a process share that no flag of clone can separate.
@@ -51,7 +51,7 @@ pub struct State {
     /// What its ended threads used.
     pub ended_threads: Usage,
     /// The program it runs.
-    pub executable: Option<Path>,
+    pub executable: Option<Arc<Executable>>,
     /// `PR_SET_DUMPABLE`.
     pub dumpable: u32,
     /// `personality(2)`.
@@ -64,7 +64,12 @@ pub struct State {
 
 impl ThreadGroup {
     /// A process without threads yet.
-    pub fn new(pid: u32, stub: Arc<dyn AddressSpace>, limits: Limits, executable: Option<Path>) -> Arc<Self> {
+    pub fn new(
+        pid: u32,
+        stub: Arc<dyn AddressSpace>,
+        limits: Limits,
+        executable: Option<Arc<Executable>>,
+    ) -> Arc<Self> {
         let group = Arc::new(Self {
             pid,
             tasks: Mutex::new(Rank::Leaf, BTreeMap::new()),

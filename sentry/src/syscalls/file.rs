@@ -445,19 +445,62 @@ pub async fn pwrite64(current: &mut Current, fd: Fd, buffer: InBytes<2>, count: 
     write_from(current, &file, &[(buffer.0, count.min(RW_MAX))], at, false, false).await
 }
 
-/// readv(2).
-pub async fn readv(current: &mut Current, fd: Fd, vector: UserOpaque, count: usize) -> Result<usize> {
+const RWF_KNOWN: u32 = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND;
+
+/// Where `preadv2` and `pwritev2` take -1 for the description's own position.
+fn positioned_or_own(file: &Arc<OpenFile>, offset: i64) -> Result<At> {
+    if offset == -1 { Ok(At::Position) } else { positioned(file, offset) }
+}
+
+/// A read into an iovec; `place` says where of the file.
+async fn read_vector(
+    current: &mut Current,
+    fd: Fd,
+    vector: UserOpaque,
+    count: usize,
+    place: impl FnOnce(&Arc<OpenFile>) -> Result<At>,
+    flags: u32,
+) -> Result<usize> {
+    if flags & !RWF_KNOWN != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let file = for_reading(current, fd)?;
+    let at = place(&file)?;
     directory_check(&file)?;
     let segments = read_iovec(&current.memory(), vector.0, count)?;
-    read_into(current, &file, &segments, At::Position, false).await
+    read_into(current, &file, &segments, at, flags & RWF_NOWAIT != 0).await
+}
+
+/// A write from an iovec.
+async fn write_vector(
+    current: &mut Current,
+    fd: Fd,
+    vector: UserOpaque,
+    count: usize,
+    place: impl FnOnce(&Arc<OpenFile>) -> Result<At>,
+    flags: u32,
+) -> Result<usize> {
+    if flags & !RWF_KNOWN != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let file = for_writing(current, fd)?;
+    let at = place(&file)?;
+    let segments = read_iovec(&current.memory(), vector.0, count)?;
+    let n = write_from(current, &file, &segments, at, flags & RWF_APPEND != 0, flags & RWF_NOWAIT != 0).await?;
+    if flags & (RWF_SYNC | RWF_DSYNC) != 0 {
+        file.operations()?.sync(&file, flags & RWF_SYNC == 0)?;
+    }
+    Ok(n)
+}
+
+/// readv(2).
+pub async fn readv(current: &mut Current, fd: Fd, vector: UserOpaque, count: usize) -> Result<usize> {
+    read_vector(current, fd, vector, count, |_| Ok(At::Position), 0).await
 }
 
 /// writev(2).
 pub async fn writev(current: &mut Current, fd: Fd, vector: UserOpaque, count: usize) -> Result<usize> {
-    let file = for_writing(current, fd)?;
-    let segments = read_iovec(&current.memory(), vector.0, count)?;
-    write_from(current, &file, &segments, At::Position, false, false).await
+    write_vector(current, fd, vector, count, |_| Ok(At::Position), 0).await
 }
 
 /// preadv(2); the high half of the offset is always 0 on 64-bit.
@@ -469,11 +512,7 @@ pub async fn preadv(
     offset: i64,
     _high: u64,
 ) -> Result<usize> {
-    let file = for_reading(current, fd)?;
-    let at = positioned(&file, offset)?;
-    directory_check(&file)?;
-    let segments = read_iovec(&current.memory(), vector.0, count)?;
-    read_into(current, &file, &segments, at, false).await
+    read_vector(current, fd, vector, count, |file| positioned(file, offset), 0).await
 }
 
 /// pwritev(2).
@@ -485,13 +524,8 @@ pub async fn pwritev(
     offset: i64,
     _high: u64,
 ) -> Result<usize> {
-    let file = for_writing(current, fd)?;
-    let at = positioned(&file, offset)?;
-    let segments = read_iovec(&current.memory(), vector.0, count)?;
-    write_from(current, &file, &segments, at, false, false).await
+    write_vector(current, fd, vector, count, |file| positioned(file, offset), 0).await
 }
-
-const RWF_KNOWN: u32 = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND;
 
 /// preadv2(2).
 pub async fn preadv2(
@@ -503,14 +537,7 @@ pub async fn preadv2(
     _high: u64,
     flags: u32,
 ) -> Result<usize> {
-    if flags & !RWF_KNOWN != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let file = for_reading(current, fd)?;
-    directory_check(&file)?;
-    let at = if offset == -1 { At::Position } else { positioned(&file, offset)? };
-    let segments = read_iovec(&current.memory(), vector.0, count)?;
-    read_into(current, &file, &segments, at, flags & RWF_NOWAIT != 0).await
+    read_vector(current, fd, vector, count, |file| positioned_or_own(file, offset), flags).await
 }
 
 /// pwritev2(2).
@@ -523,17 +550,7 @@ pub async fn pwritev2(
     _high: u64,
     flags: u32,
 ) -> Result<usize> {
-    if flags & !RWF_KNOWN != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let file = for_writing(current, fd)?;
-    let at = if offset == -1 { At::Position } else { positioned(&file, offset)? };
-    let segments = read_iovec(&current.memory(), vector.0, count)?;
-    let n = write_from(current, &file, &segments, at, flags & RWF_APPEND != 0, flags & RWF_NOWAIT != 0).await?;
-    if flags & (RWF_SYNC | RWF_DSYNC) != 0 {
-        file.operations()?.sync(&file, flags & RWF_SYNC == 0)?;
-    }
-    Ok(n)
+    write_vector(current, fd, vector, count, |file| positioned_or_own(file, offset), flags).await
 }
 
 /// lseek(2).

@@ -60,6 +60,14 @@ impl AddressSpace for Space {
         self.stub.set_title(title);
     }
 
+    fn set_name(&self, name: &[u8]) {
+        self.stub.set_name(name);
+    }
+
+    fn leave_session(&self) {
+        self.stub.leave_session();
+    }
+
     fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
         self.stub.read(from, to)
     }

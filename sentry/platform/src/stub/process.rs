@@ -1,6 +1,6 @@
 //! One stub process, commanded through its mapper.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,6 +19,10 @@ use crate::{APPLICATION_END, Change, MemoryFault, PAGE_SIZE, PlatformError, Prot
 const PIECE: usize = 64 << 10;
 /// How long a mapper may take for one batch before its stub counts as dead.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of a process's name, with the NUL.
+const NAME_SIZE: usize = 16;
+/// `PR_SET_MM`'s operation that needs no capability.
+const PR_SET_MM_MAP: u64 = 14;
 
 /// What all stubs of a sandbox have in common.
 pub struct Stubs {
@@ -67,14 +71,23 @@ impl Stubs {
     pub fn vdso(&self) -> Option<&Vdso> {
         self.vdso.as_ref()
     }
+
+    /// Puts a descriptor into the mappers' table; its number there.
+    ///
+    /// # Errors
+    /// `EMFILE` when the table is full, `EIO` when the thread is gone.
+    pub fn share(&self, fd: BorrowedFd<'_>) -> Result<i32, PlatformError> {
+        self.table.add(fd)
+    }
 }
 
 impl Stub {
-    /// Takes command of a lead: clears it, and learns its number. Also gives the pipe by which its signals arrive.
+    /// Takes command of a lead: clears it, and learns its number. Also gives the pipe by which its signals
+    /// arrive, and the one whose end ends its watch.
     ///
     /// # Errors
     /// As the host refuses.
-    pub fn from_lead(lead: Lead) -> Result<(Arc<Self>, OwnedFd), PlatformError> {
+    pub fn from_lead(lead: Lead) -> Result<(Arc<Self>, OwnedFd, OwnedFd), PlatformError> {
         let stubs = Arc::new(Stubs {
             orders: lead.orders,
             table: lead.table,
@@ -108,12 +121,17 @@ impl Stub {
             Order::new(libc::SYS_getpid, &[]),
         ];
         stub.inner_pid = stub.order(&clear)? as i32;
-        Ok((Arc::new(stub), lead.signals))
+        Ok((Arc::new(stub), lead.signals, lead.life))
     }
 
     /// What it shares with the other stubs.
     pub fn stubs(&self) -> &Arc<Stubs> {
         &self.stubs
+    }
+
+    /// A descriptor that becomes readable when it ends.
+    pub fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
     }
 
     /// Whether it is the container's lead.
@@ -348,7 +366,7 @@ impl Stub {
     /// # Errors
     /// As the host refuses (`EAGAIN`).
     pub fn thread(&self) -> Result<HostThread, PlatformError> {
-        self.clone_thread(Entry::Thread)
+        self.bear_thread(&[], Entry::Thread.address(), 0)
     }
 
     /// Starts the thread of the lead that hands its signals over.
@@ -356,10 +374,22 @@ impl Stub {
     /// # Errors
     /// As the host refuses.
     pub fn signal_thread(&self) -> Result<HostThread, PlatformError> {
-        self.clone_thread(Entry::Signals)
+        self.bear_thread(&[], Entry::Signals.address(), 0)
     }
 
-    fn clone_thread(&self, entry: Entry) -> Result<HostThread, PlatformError> {
+    /// Starts the thread of the lead that ends it when the sentry has ended.
+    ///
+    /// # Errors
+    /// As the host refuses.
+    pub fn watch_thread(&self) -> Result<HostThread, PlatformError> {
+        self.bear_thread(&[], Entry::Watch.address(), 0)
+    }
+
+    /// Starts a thread at `entry`, after other orders, with this stack pointer (0 for none).
+    ///
+    /// # Errors
+    /// As the host refuses.
+    pub fn bear_thread(&self, before: &[Order], entry: u64, stack: u64) -> Result<HostThread, PlatformError> {
         let flags = libc::CLONE_VM
             | libc::CLONE_FS
             | libc::CLONE_FILES
@@ -367,8 +397,9 @@ impl Stub {
             | libc::CLONE_THREAD
             | libc::CLONE_SYSVSEM;
         let commands = self.commands.lock();
-        let clone = Order::new(libc::SYS_clone, &[flags as u64]);
-        let inner = self.order_locked(&commands, &[clone], entry.address()).map_err(|(_, e)| e)? as i32;
+        let mut orders = before.to_vec();
+        orders.push(Order::new(libc::SYS_clone, &[flags as u64, stack]));
+        let inner = self.order_locked(&commands, &orders, entry).map_err(|(_, e)| e)? as i32;
         let outer = self.translate(&commands, inner)?;
         Ok(HostThread { outer, inner })
     }
@@ -383,46 +414,55 @@ impl Stub {
 
     /// Tells the host's tools name and arguments; what fails is left as it was.
     pub fn set_title(&self, title: &Title) {
-        let commands = self.commands.lock();
-        let Some(page) = &commands.page else { return };
-        let name = &title.name[..title.name.len().min(15)];
-        let mut name_bytes = [0u8; 16];
-        name_bytes[..name.len()].copy_from_slice(name);
-        let length = title.arguments.len().min(layout::TITLE_SIZE as usize);
-        let end = layout::TITLE + length as u64;
-        // SAFETY: the title page is the stub's own, never the application's, and process_vm_writev only reads our bytes.
-        unsafe { self.copy(layout::TITLE, title.arguments.as_ptr().cast_mut(), length, true) };
         let code_end = layout::CODE + layout::CODE_SIZE;
-        // struct prctl_mm_map: code, data, brk, stack, arguments, environment, auxv, auxv_size, exe_fd.
+        let (arguments, environment) = (&title.arguments, &title.environment);
+        // struct prctl_mm_map: code, data, brk, stack, arguments, environment, auxv; u32 auxv_size and exe_fd, of which -1
+        // is none.
         let map: [u64; 13] = [
             layout::CODE,
             code_end,
             layout::CODE,
             code_end,
-            layout::TITLE,
-            layout::TITLE,
-            layout::TITLE,
-            layout::TITLE,
-            end,
-            end,
-            end,
+            layout::CODE,
+            layout::CODE,
+            arguments.start,
+            arguments.start,
+            arguments.end,
+            environment.start,
+            environment.end,
             0,
             0xffff_ffff_0000_0000,
         ];
-        let mut bytes = Vec::with_capacity(104);
-        for word in map {
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
-        // The last two words are u32 auxv_size and u32 exe_fd.
-        debug_assert!(16 + bytes.len() <= DATA_SIZE);
-        page.put(offset::DATA, &name_bytes);
-        page.put(offset::DATA + 16, &bytes);
-        let data = layout::ORDERS + offset::DATA as u64;
-        let orders = [
-            Order::new(libc::SYS_prctl, &[libc::PR_SET_NAME as u64, data]),
-            Order::new(libc::SYS_prctl, &[35, 14, data + 16, bytes.len() as u64, 0]),
-        ];
-        let _ = self.order_locked(&commands, &orders, 0);
+        let bytes: Vec<u8> = map.iter().flat_map(|word| word.to_le_bytes()).collect();
+        debug_assert!(NAME_SIZE + bytes.len() <= DATA_SIZE);
+        let commands = self.commands.lock();
+        let Some(page) = &commands.page else { return };
+        page.put(offset::DATA + NAME_SIZE, &bytes);
+        let map_at = layout::ORDERS + (offset::DATA + NAME_SIZE) as u64;
+        let name = Self::name_order(page, &title.name);
+        let map = Order::new(libc::SYS_prctl, &[libc::PR_SET_MM as u64, PR_SET_MM_MAP, map_at, bytes.len() as u64, 0]);
+        let _ = self.order_locked(&commands, &[name, map], 0);
+    }
+
+    /// Tells the host's tools the name.
+    pub fn set_name(&self, name: &[u8]) {
+        let commands = self.commands.lock();
+        let Some(page) = &commands.page else { return };
+        let order = Self::name_order(page, name);
+        let _ = self.order_locked(&commands, &[order], 0);
+    }
+
+    fn name_order(page: &OrderPage, name: &[u8]) -> Order {
+        let mut bytes = [0u8; NAME_SIZE];
+        let length = name.len().min(NAME_SIZE - 1);
+        bytes[..length].copy_from_slice(&name[..length]);
+        page.put(offset::DATA, &bytes);
+        Order::new(libc::SYS_prctl, &[libc::PR_SET_NAME as u64, layout::ORDERS + offset::DATA as u64])
+    }
+
+    /// Gives it a session of its own. The lead has one.
+    pub fn leave_session(&self) {
+        let _ = self.order(&[Order::new(libc::SYS_setsid, &[])]);
     }
 
     /// Copies application memory into `to`.

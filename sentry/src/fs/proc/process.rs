@@ -272,7 +272,7 @@ pub fn comm_of(subject: &Subject) -> Result<Vec<u8>> {
     }
     // The task of a zombie is gone, and its name with it; the program's name is what it mostly was.
     let executable = subject.group()?.state().lock().executable.clone();
-    let mut name = executable.map_or_else(Vec::new, |path| path.dentry.name().to_vec());
+    let mut name = executable.map_or_else(Vec::new, |file| file.path.dentry.name().to_vec());
     name.truncate(15);
     Ok(name)
 }
