@@ -4,7 +4,11 @@
 mod commands;
 mod errors;
 mod lifecycle;
+mod limits;
+mod namespaces;
+mod network;
 mod plain;
 mod rootless;
+mod time;
 
 use moat_tests::bundle;

@@ -115,6 +115,16 @@ impl Podman {
         command.stdin(Stdio::null()).output().unwrap().into()
     }
 
+    /// Starts a verb, and does not wait for it.
+    pub fn spawn(&self, arguments: &[&str]) -> std::process::Child {
+        let words = self.words();
+        // Not by timeout(1): it is the engine itself that is to be had.
+        let engine = words.iter().position(|w| w == "podman").unwrap();
+        let mut command = self.command(&words[engine]);
+        command.args(&words[engine + 1..]).args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// Runs a verb that must succeed; its output without the last line's end.
     #[track_caller]
     pub fn ok(&self, arguments: &[&str]) -> String {

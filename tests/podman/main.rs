@@ -1,6 +1,7 @@
 //! Podman with this runtime, as root and as an ordinary user: one test a promise. Skipped where there is no Podman.
 #![allow(missing_docs)]
 
+#[allow(dead_code, reason = "shared with the tests of faults")]
 mod engine;
 mod promises;
 
@@ -32,4 +33,5 @@ promises! {
     a_terminal_is_one
     restart_runs_it_again
     top_tells_of_every_process
+    the_hosts_network_is_reached_where_that_is_asked_for
 }

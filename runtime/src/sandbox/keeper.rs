@@ -62,6 +62,6 @@ fn keep(watch: &OwnedFd, root: &Root, id: &str, log: &Log) -> Result<()> {
     // Nothing is ever written.
     let _ = std::io::stdin().read(&mut [0]);
     let container = root.open(id)?;
-    let state = container.load().ok();
+    let state = container.load().ok().or_else(|| container.load_old());
     destroy(container, state, log)
 }

@@ -56,6 +56,7 @@ pub fn make(make: Make<'_>) -> Result<(Container, State)> {
 }
 
 fn fill(container: &Container, state: &mut State, make: Make<'_>) -> Result<()> {
+    state.cgroup = Cgroup::plan(make.cgroups_path.as_deref(), &state.id);
     container.save(state)?;
     let (cgroup, warnings) = Cgroup::create(make.cgroups_path.as_deref(), &state.id, make.resources);
     // Who asked for no limit misses none.

@@ -12,10 +12,12 @@ use moat_abi::stat::{FileType, Mode};
 use moat_host::HostFile;
 
 use super::Path;
+use super::fasync::Fasync;
 use super::inode::{Attributes, Inode};
 use super::write_access::WriteAccess;
 use crate::Result;
 use crate::executor::wait::Waiter;
+use crate::kernel::credentials::Credentials;
 use crate::kernel::{Current, Task};
 use crate::sync::{Mutex, Rank};
 
@@ -111,6 +113,10 @@ pub trait FileOperations: Send + Sync + Any {
     fn pollable(&self) -> bool {
         !matches!(self.seeking(), Seeking::Positions | Seeking::Directory)
     }
+    /// Whether O_ASYNC has an effect.
+    fn has_fasync(&self) -> bool {
+        false
+    }
     /// `ioctl` beyond the generic ones.
     fn ioctl(&self, current: &mut Current, file: &Arc<OpenFile>, command: u32, argument: u64) -> Result<u64> {
         let _ = (current, file, command, argument);
@@ -188,7 +194,7 @@ pub trait FileOperations: Send + Sync + Any {
 }
 
 /// Who is to be told of I/O by SIGIO (`F_SETOWN`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct SignalOwner {
     /// `F_OWNER_TID`, `F_OWNER_PID` or `F_OWNER_PGRP`; 0 with id 0 for nobody.
     pub kind: u32,
@@ -196,6 +202,8 @@ pub struct SignalOwner {
     pub id: i32,
     /// The signal of F_SETSIG; 0 means SIGIO.
     pub signal: u32,
+    /// Of who named the owner: what may be signalled on its behalf.
+    pub credentials: Option<Arc<Credentials>>,
 }
 
 /// An open file description.
@@ -207,6 +215,7 @@ pub struct OpenFile {
     flags: AtomicU32,
     position: Mutex<u64>,
     owner: Mutex<SignalOwner>,
+    fasync: Mutex<Option<Fasync>>,
     /// That it is a writer of its file, if it is.
     _write_access: Option<WriteAccess>,
 }
@@ -242,6 +251,7 @@ impl OpenFile {
             flags: AtomicU32::new(kept.bits()),
             position: Mutex::new(Rank::FilePosition, 0),
             owner: Mutex::new(Rank::File, SignalOwner::default()),
+            fasync: Mutex::new(Rank::File, None),
             _write_access: write_access,
         })
     }
@@ -307,6 +317,11 @@ impl OpenFile {
     /// Who is told of I/O.
     pub fn owner(&self) -> &Mutex<SignalOwner> {
         &self.owner
+    }
+
+    /// How it announces input and output by signals (O_ASYNC).
+    pub fn fasync(&self) -> &Mutex<Option<Fasync>> {
+        &self.fasync
     }
 
     /// Attributes, from its inode or made up.

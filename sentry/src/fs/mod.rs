@@ -11,6 +11,7 @@ pub mod dev;
 pub mod devpts;
 pub mod epoll;
 pub mod eventfd;
+pub mod fasync;
 pub mod fd_table;
 pub mod file;
 pub mod gofer;

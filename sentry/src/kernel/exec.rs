@@ -80,6 +80,10 @@ async fn replace(current: &mut Current, program: Program) -> Result<()> {
     old.users.fetch_sub(1, Ordering::AcqRel);
     drop(old);
     let entry = loader::load(&memory, &program).await?;
+    // Before descriptors are closed, by which others learn of it.
+    if let Some(process) = current.kernel().tree().process_mut(group.pid()) {
+        process.has_execed = true;
+    }
     let closed = {
         let files = current.files();
         let own = if Arc::strong_count(&files) > 2 { Arc::new(files.duplicate()) } else { files };
@@ -111,9 +115,6 @@ async fn replace(current: &mut Current, program: Program) -> Result<()> {
     drop::<ProcessTimers>(timers);
     drop(old_executable);
     current.set_name(&program.name);
-    if let Some(process) = current.kernel().tree().process_mut(group.pid()) {
-        process.has_execed = true;
-    }
     current.restart = None;
     *current.context.registers_mut() = Registers {
         rip: entry.instruction,

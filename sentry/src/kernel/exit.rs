@@ -38,6 +38,9 @@ pub async fn end(mut current: Current) {
     }
     let task = current.task.clone();
     let group = task.group();
+    if group.task_count() == 1 {
+        current.context.update_use();
+    }
     let goes_on = {
         let signals = group.signals().lock();
         signals.exiting.is_none() && signals.exec_by.is_none() && group.task_count() > 1
@@ -57,6 +60,8 @@ pub async fn end(mut current: Current) {
             let mut state = group.state().lock();
             state.ended_threads.user += user;
             state.ended_threads.system += system;
+            state.ended_threads.minor_faults = group.stub().minor_faults();
+            state.ended_threads.max_resident = group.peak_resident_bytes().unwrap_or(0) >> 10;
             if task.tid() == group.pid() {
                 state.leader_status = Some(status);
             }

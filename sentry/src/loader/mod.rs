@@ -4,13 +4,17 @@
 
 pub mod elf;
 pub mod stack;
+pub mod vdso;
 
 use std::sync::Arc;
 
 use moat_abi::errno::Errno;
 use moat_abi::fcntl::OpenFlags;
+use moat_abi::mman::MapFlags;
 use moat_abi::mount::MountFlags;
 use moat_abi::stat::{FileType, S_ISGID, S_ISUID};
+
+use moat_platform::Protection;
 
 use crate::Result;
 use crate::fs::permission::{self, Access};
@@ -18,9 +22,10 @@ use crate::fs::write_access::DenyWrite;
 use crate::fs::{OpenFile, Path, walk};
 use crate::kernel::Task;
 use crate::kernel::credentials::Credentials;
-use crate::mm::MemoryManager;
-use crate::mm::page_round_up;
+use crate::mm::map::{MapLimits, MapRequest};
+use crate::mm::{MemoryManager, page_round_up};
 use elf::Image;
+use vdso::Vdso;
 
 /// The most bytes of arguments and environment (`MAX_ARG_STRLEN` times…, a quarter of the stack, at most 6 MiB).
 pub const ARGUMENTS_MAX: usize = 2 << 20;
@@ -60,8 +65,8 @@ pub struct Program {
     pub secure: bool,
     /// The stack limit.
     pub stack_limit: u64,
-    /// Address of the vDSO; 0 for none.
-    pub vdso: u64,
+    /// The vDSO.
+    pub vdso: Vdso,
 }
 
 /// Where a program begins.
@@ -149,7 +154,7 @@ pub fn prepare(
                 credentials,
                 secure,
                 stack_limit,
-                vdso: task.kernel().vdso(),
+                vdso: task.kernel().vdso().clone(),
             });
         }
         let (interpreter, argument) = parse_script(head)?;
@@ -207,11 +212,20 @@ pub async fn load(memory: &MemoryManager, program: &Program) -> Result<Entry> {
         Some((interpreter, _)) => Some(elf::map(memory, interpreter, elf::Role::Interpreter).await?),
         None => None,
     };
+    let request = MapRequest {
+        address: 0,
+        len: program.vdso.len,
+        protection: Protection::READ | Protection::EXEC,
+        flags: MapFlags::PRIVATE,
+        file: Some((program.vdso.file.clone(), 0)),
+        label: Some("[vdso]"),
+    };
+    let vdso = memory.map(request, MapLimits { address_space: u64::MAX, data: u64::MAX }).await?;
     let brk = page_round_up(image.end).ok_or(Errno::ENOMEM)?;
     memory.update_layout(|layout| {
         layout.start_brk = brk;
         layout.brk = brk;
-        layout.vdso = program.vdso;
+        layout.vdso = vdso;
     });
     let stack = stack::build(memory, program, &image, interpreter.as_ref()).await?;
     Ok(Entry { instruction: interpreter.map_or(image.entry, |i| i.entry), stack })

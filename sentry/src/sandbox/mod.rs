@@ -25,6 +25,7 @@ use crate::kernel::seccomp::Filter;
 use crate::kernel::signal::send::{self, Origin};
 use crate::kernel::uts::Uts;
 use crate::kernel::{Current, Kernel, KernelConfig, clone};
+use crate::loader::vdso::Vdso;
 use crate::net::NetNamespace;
 use crate::net::host::Surroundings;
 use crate::sync::{Mutex, Rank};
@@ -67,6 +68,11 @@ impl StartError {
         Self { errno, what: what.into() }
     }
 }
+
+fn tasks_at_most(limit: Option<u64>) -> u64 {
+    limit.map_or(TASKS_MAX, |l| l.min(TASKS_MAX))
+}
+
 /// What processes from outside are put into.
 struct Parts {
     kernel: Arc<Kernel>,
@@ -122,6 +128,8 @@ impl Sandbox {
             None => None,
         };
         let limit = config.strace.as_ref().map_or(STRING_LIMIT, |s| s.string_limit);
+        let clocks = Clocks { monotonic: config.monotonic_offset, boottime: config.boottime_offset };
+        let vdso = Vdso::new(&*platform, &clocks).map_err(|e| StartError::new(e, "cannot make the vDSO"))?;
         let kernel = Kernel::new(KernelConfig {
             platform,
             mounts,
@@ -129,8 +137,9 @@ impl Sandbox {
                 nodename: config.hostname.clone().into_bytes(),
                 domainname: config.domainname.clone().into_bytes(),
             },
-            clocks: Clocks { monotonic: config.monotonic_offset, boottime: config.boottime_offset },
-            pids_limit: config.pids_limit.map_or(TASKS_MAX, |l| l.min(TASKS_MAX)),
+            clocks,
+            vdso,
+            pids_limit: tasks_at_most(config.pids_limit),
             memory: config.memory_limit.unwrap_or(MEMORY),
             cpus: config.cpus.max(1),
             net,
@@ -233,6 +242,11 @@ impl Sandbox {
     /// Lets every task go on.
     pub fn resume(&self) {
         self.parts.kernel.set_paused(false);
+    }
+
+    /// Changes how many tasks there can be.
+    pub fn limit_tasks(&self, most: Option<u64>) {
+        self.parts.kernel.set_pids_limit(tasks_at_most(most));
     }
 
     /// The processes of the guest.

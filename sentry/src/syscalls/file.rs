@@ -1,5 +1,6 @@
 //! Reading and writing (read(2), write(2), readv(2), lseek(2), sendfile(2), fsync(2)…).
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,39 @@ use crate::mm::user::{IOV_MAX, RW_MAX, UserMemory};
 
 /// Data moves through the sentry in pieces of this many bytes.
 const PIECE: usize = 256 << 10;
+
+thread_local! {
+    /// The buffer of the last long read of this thread.
+    static LAST: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What a read goes through. Short ones get zeroes; for long ones, where filling a buffer costs as much as reading, it is
+/// that of the read before, of which nothing is passed on that was not read anew.
+struct Buffer(Vec<u8>);
+
+/// Reads up to this length are short.
+const SHORT: usize = 8 << 10;
+/// The longest buffer that is kept.
+const KEPT: usize = 64 << 10;
+
+impl Buffer {
+    fn take(len: usize) -> Self {
+        if len <= SHORT || len > KEPT {
+            return Self(vec![0; len]);
+        }
+        let mut last = LAST.take();
+        last.resize(KEPT, 0);
+        Self(last)
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if self.0.len() == KEPT {
+            LAST.set(std::mem::take(&mut self.0));
+        }
+    }
+}
 
 /// Where the position of a read or write comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +165,7 @@ async fn read_into(
     let memory = current.memory();
     let total: usize = segments.iter().map(|s| s.1).sum();
     let seekable = file.seeking() != Seeking::Stream;
-    let mut buffer = vec![0u8; total.min(PIECE)];
+    let mut buffer = Buffer::take(total.min(PIECE));
     let mut done = 0;
     while done < total || total == 0 {
         let n = (total - done).min(PIECE);
@@ -140,7 +174,7 @@ async fn read_into(
             At::Position => 0,
             At::Offset(offset) => offset + done as u64,
         };
-        let piece = &mut buffer[..n];
+        let piece = &mut buffer.0[..n];
         let got = if seekable {
             operations.read_at(file, piece, position)
         } else {
@@ -159,7 +193,7 @@ async fn read_into(
             Err(e) => return Err(e),
         };
         let offered = got;
-        let got = scatter_partial(&memory, segments, done, &buffer[..got]);
+        let got = scatter_partial(&memory, segments, done, &buffer.0[..got]);
         if got < offered && got == 0 && done == 0 {
             return Err(Errno::EFAULT);
         }
@@ -769,8 +803,11 @@ pub fn ioctl(current: &mut Current, fd: Fd, command: u32, argument: u64) -> Resu
         i::FIOASYNC => {
             let on: i32 = current.memory().read(argument)?;
             let mut flags = file.flags();
+            if (on != 0) != flags.contains(OpenFlags::ASYNC) && !operations.has_fasync() {
+                return Err(Errno::ENOTTY);
+            }
             flags.set(OpenFlags::ASYNC, on != 0);
-            file.set_flags(flags)?;
+            super::descriptors::set_flags(current, &file, fd.0, flags)?;
         }
         i::FIONREAD if file.inode().is_some_and(|i| i.file_type() == FileType::Regular) => {
             let left = file.attributes()?.size.saturating_sub(*file.position().lock());
