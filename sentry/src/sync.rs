@@ -46,6 +46,8 @@ pub enum Rank {
     Dentry,
     /// A directory inode of a filesystem in memory.
     Directory,
+    /// What others have changed in a tree that is cached, as it is taken note of.
+    OutsideChanges,
     /// Any other inode.
     Inode,
     /// File locks of an inode.

@@ -15,6 +15,7 @@ use moat_sentry::control::config::{Capabilities, ContainerConfig, Network, Proce
 use moat_sentry::fs::inode::{FileSystem, Inode, NewNode, NodeKind};
 use moat_sentry::fs::tmpfs::{TmpFs, TmpfsOptions};
 use moat_sentry::fs::{Dentry, Mount, MountNamespace, OpenFile};
+use moat_sentry::net::NetNamespace;
 use moat_sentry::sandbox::Sandbox;
 
 /// Copies a host directory into a tmpfs directory.
@@ -132,7 +133,9 @@ fn main() {
         std::io::stderr().as_fd().try_clone_to_owned().unwrap(),
     ]
     .into();
-    let sandbox = Sandbox::in_tree(platform.clone(), &config, tree(from.as_ref()), None, files, None).unwrap();
+    let sandbox =
+        Sandbox::in_tree(platform.clone(), &config, NetNamespace::loopback(), tree(from.as_ref()), None, files, None)
+            .unwrap();
     sandbox.start();
     let status = sandbox.wait(1);
     println!("status {status:#x}");

@@ -1,29 +1,17 @@
 //! A containerd with directories and a socket of its own, whose runtime is the one under test.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use moat_tests::busybox;
+use moat_tests::run::moat_binary;
+use moat_tests::said::Said;
 
 /// The daemon. With it goes all that it has made.
 pub struct Containerd {
     directory: tempfile::TempDir,
     daemon: Child,
-}
-
-/// What a command said and how it ended.
-#[derive(Debug)]
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
-}
-
-/// The binary beside this test.
-fn moat() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let moat = test.parent().and_then(Path::parent).unwrap().join("moat");
-    assert!(moat.exists(), "{}: `cargo build` makes it", moat.display());
-    moat
 }
 
 impl Containerd {
@@ -33,20 +21,14 @@ impl Containerd {
             eprintln!("skipped: needs root");
             return None;
         }
-        if !["/usr/bin/containerd", "/usr/bin/ctr", "/bin/busybox"].iter().all(|p| Path::new(p).exists()) {
+        if !["/usr/bin/containerd", "/usr/bin/ctr", busybox::PROGRAM].iter().all(|p| Path::new(p).exists()) {
             eprintln!("skipped: needs packages containerd and busybox-static");
             return None;
         }
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| directory.path().join(name);
         let rootfs = file("rootfs");
-        for name in ["bin", "etc", "tmp", "proc", "dev", "sys", "run"] {
-            std::fs::create_dir_all(rootfs.join(name)).unwrap();
-        }
-        std::fs::copy("/bin/busybox", rootfs.join("bin/busybox")).unwrap();
-        for applet in ["sh", "sleep", "echo", "true", "tty"] {
-            std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
-        }
+        busybox::make_root(&rootfs).unwrap();
         let config = format!(
             "version = 2\nroot = \"{0}/root\"\nstate = \"{0}/state\"\n\
              disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = \"{0}/socket\"\n",
@@ -89,9 +71,7 @@ impl Containerd {
 
     /// Runs a command of ctr to its end.
     pub fn run(&self, arguments: &[&str]) -> Said {
-        let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Said { code: status.code().unwrap_or(-1), out: text(stdout), err: text(stderr) }
+        self.command(arguments).output().unwrap().into()
     }
 
     /// Runs a command of ctr that must succeed; its output.
@@ -104,7 +84,7 @@ impl Containerd {
 
     /// `ctr run` with these flags of a shell's script.
     pub fn run_script(&self, flags: &[&str], id: &str, script: &str) -> Said {
-        let (moat, state, rootfs) = (moat(), self.file("moat"), self.file("rootfs"));
+        let (moat, state, rootfs) = (moat_binary().unwrap(), self.file("moat"), self.file("rootfs"));
         let [moat, state, rootfs] = [&moat, &state, &rootfs].map(|p| p.to_str().unwrap());
         let runtime = ["--runtime", "io.containerd.runc.v2", "--runc-binary", moat, "--runc-root", state];
         let command = ["--rootfs", rootfs, id, "/bin/sh", "-c", script];

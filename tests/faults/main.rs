@@ -2,9 +2,6 @@
 //! verbs answer with one clear line, and `delete --force` leaves nothing behind.
 #![allow(missing_docs)]
 
-#[path = "../oci/bundle.rs"]
-#[allow(dead_code, reason = "each test binary uses a part of it")]
-mod bundle;
 mod disk;
 #[path = "../podman/engine.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]

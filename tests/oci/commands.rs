@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use moat_tests::bundle::wait;
+use moat_tests::run::moat_binary;
+use moat_tests::said::Said;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-use crate::bundle::{Said, moat, wait};
 
 /// A directory that sandboxes see as a volume, with their state.
 struct Place(tempfile::TempDir);
@@ -23,7 +24,7 @@ impl Place {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(moat());
+        let mut command = Command::new(moat_binary().unwrap());
         command.arg("--root").arg(self.0.path().join("state")).args(arguments).stdin(Stdio::null());
         command
     }
@@ -155,7 +156,8 @@ fn messages_of_the_sandbox_go_where_they_are_wanted() {
 fn a_terminal_is_given_where_there_is_one() {
     let place = Place::new();
     for (flags, command, text) in [("", "tty", "/dev/pts/"), ("--no-tty", "true", ""), ("", "sh", "42")] {
-        let line = format!("exec {} --root {}/state do {flags} -- {command}", moat().display(), place.path());
+        let line =
+            format!("exec {} --root {}/state do {flags} -- {command}", moat_binary().unwrap().display(), place.path());
         let mut script = Command::new("script");
         script.args(["-q", "-e", "-c", &line, "/dev/null"]);
         let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -189,7 +191,8 @@ fn signals_go_to_the_command() {
 #[test]
 fn a_signal_that_is_ignored_is_not_passed_on() {
     let place = Place::new();
-    let line = format!("trap '' HUP; exec {} --root {}/state do --no-tty -- ", moat().display(), place.path());
+    let line =
+        format!("trap '' HUP; exec {} --root {}/state do --no-tty -- ", moat_binary().unwrap().display(), place.path());
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("{line} sh -c 'echo begun; sleep 1; exit 4'")]).stdin(Stdio::null());
     let mut child = shell.stdout(Stdio::piped()).spawn().unwrap();

@@ -1,7 +1,6 @@
 //! The command line as an engine uses it: every verb, its texts and its exit codes, on bundles of a static BusyBox.
 #![allow(missing_docs)]
 
-mod bundle;
 mod commands;
 mod errors;
 mod lifecycle;
@@ -9,3 +8,5 @@ mod namespaces;
 mod plain;
 mod rootless;
 mod time;
+
+use moat_tests::bundle;

@@ -1,30 +1,17 @@
 //! A Podman with storage and state of its own, whose runtime is the one under test.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use moat_tests::busybox;
 use moat_tests::person::Person;
+use moat_tests::run::moat_binary;
+use moat_tests::said::Said;
 
 /// An engine with an image `busybox`. With it goes all that it has made.
 pub struct Podman {
     directory: tempfile::TempDir,
     person: Option<Person>,
-}
-
-/// What a command said and how it ended.
-#[derive(Debug)]
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
-}
-
-/// The binary beside this test.
-fn moat() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let moat = test.parent().and_then(Path::parent).unwrap().join("moat");
-    assert!(moat.exists(), "{}: `cargo build` makes it", moat.display());
-    moat
 }
 
 /// Keeps a promise as root.
@@ -53,7 +40,7 @@ pub fn as_ordinary_user(promise: fn(&Podman)) {
 impl Podman {
     /// `None`, and a word why, where Podman cannot run.
     fn new(person: Option<Person>) -> Option<Self> {
-        if !["/usr/bin/podman", "/usr/bin/conmon", "/bin/busybox"].iter().all(|p| Path::new(p).exists()) {
+        if !["/usr/bin/podman", "/usr/bin/conmon", busybox::PROGRAM].iter().all(|p| Path::new(p).exists()) {
             eprintln!("skipped: needs packages podman and busybox-static");
             return None;
         }
@@ -66,18 +53,12 @@ impl Podman {
         std::fs::write(podman.file("containers.conf"), text).unwrap();
         // An ordinary user may not reach the directory in which it was built.
         std::fs::create_dir(podman.file("bin")).unwrap();
-        std::fs::copy(moat(), podman.file("bin/moat")).unwrap();
+        std::fs::copy(moat_binary().unwrap(), podman.file("bin/moat")).unwrap();
         if let Some(person) = &podman.person {
             person.own(podman.directory.path()).unwrap();
         }
         let rootfs = podman.file("rootfs");
-        for name in ["bin", "etc", "tmp", "proc", "dev", "sys"] {
-            std::fs::create_dir_all(rootfs.join(name)).unwrap();
-        }
-        std::fs::copy("/bin/busybox", rootfs.join("bin/busybox")).unwrap();
-        for applet in ["sh", "sleep", "cat", "id", "tty", "stty", "true", "echo", "hostname"] {
-            std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
-        }
+        busybox::make_root(&rootfs).unwrap();
         let archive = podman.file("rootfs.tar");
         let made = Command::new("tar").arg("-C").arg(&rootfs).arg("-cf").arg(&archive).arg(".").status().unwrap();
         assert!(made.success());
@@ -114,10 +95,10 @@ impl Podman {
         self.directory.path().join(name)
     }
 
-    /// The command line before the verb; a command that hangs is ended.
+    /// The command line before the verb; a command that hangs is ended. It stays in the foreground of its terminal.
     fn words(&self) -> Vec<String> {
         let path = |name: &str| self.file(name).to_str().unwrap().to_owned();
-        let mut words = vec!["timeout".to_owned(), "-k".into(), "1".into(), "30".into(), "podman".into()];
+        let mut words = ["timeout", "--foreground", "-k", "1", "30", "podman"].map(str::to_owned).to_vec();
         for (flag, value) in [("--root", path("root")), ("--runroot", path("run")), ("--tmpdir", path("tmp"))] {
             words.extend([flag.to_owned(), value]);
         }
@@ -126,17 +107,12 @@ impl Podman {
         words
     }
 
-    fn said(output: Output) -> Said {
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
-    }
-
     /// Runs a verb to its end.
     pub fn run(&self, arguments: &[&str]) -> Said {
         let words = self.words();
         let mut command = self.command(&words[0]);
         command.args(&words[1..]).args(arguments);
-        Self::said(command.stdin(Stdio::null()).output().unwrap())
+        command.stdin(Stdio::null()).output().unwrap().into()
     }
 
     /// Starts a verb, and does not wait for it.
@@ -159,14 +135,13 @@ impl Podman {
 
     /// Runs a verb on a terminal, by script(1). The arguments must need no quotes but `'`.
     pub fn on_terminal(&self, arguments: &str, input: &str) -> Said {
-        // Not a child of the shell: timeout(1) would leave the foreground.
-        let line = format!("exec {} {arguments}", self.words().join(" "));
+        let line = format!("{} {arguments}", self.words().join(" "));
         let mut command = self.command("script");
         command.args(["-q", "-e", "-c", &line, "/dev/null"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         std::io::Write::write_all(&mut stdin, input.as_bytes()).unwrap();
-        let said = Self::said(child.wait_with_output().unwrap());
+        let said = child.wait_with_output().unwrap().into();
         drop(stdin);
         said
     }

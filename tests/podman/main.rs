@@ -27,6 +27,7 @@ promises! {
     kill_sends_the_signal_that_is_named
     logs_ps_top_and_inspect_tell_of_it
     files_are_copied_in_and_out
+    a_copy_is_seen_by_who_has_looked_before
     commit_makes_an_image_of_what_was_written
     pause_halts_it_and_unpause_lets_it_go_on
     a_terminal_is_one

@@ -101,6 +101,20 @@ pub fn files_are_copied_in_and_out(podman: &Podman) {
     assert_eq!(std::fs::read_to_string(podman.file("out")).unwrap(), "out\n");
 }
 
+pub fn a_copy_is_seen_by_who_has_looked_before(podman: &Podman) {
+    // The shell itself looks names up, before and after.
+    let script = "echo old > /etc/there; test -e /etc/missing || read old < /etc/there; echo looked $old; \
+                  until test -e /etc/go; do sleep 0.1; done; read new < /etc/there; read made < /etc/missing; \
+                  echo saw $new $made; exec sleep 1000";
+    podman.start("c", script);
+    await_log(podman, "c", "looked old");
+    for (name, text) in [("there", "new\n"), ("missing", "made\n"), ("go", "\n")] {
+        std::fs::write(podman.file("in"), text).unwrap();
+        podman.ok(&["cp", podman.file("in").to_str().unwrap(), &format!("c:/etc/{name}")]);
+    }
+    await_log(podman, "c", "saw new made");
+}
+
 pub fn commit_makes_an_image_of_what_was_written(podman: &Podman) {
     podman.start("c", "echo kept > /kept; echo begun; exec sleep 1000");
     await_log(podman, "c", "begun");

@@ -1,5 +1,6 @@
 //! Real, unmodified programs: each script of `cases/` runs natively and in Moat, on every platform, and must print the same
-//! and end in the same way. `# needs:` names the Debian packages of a case; one that lacks some is skipped and says so.
+//! and end in the same way. `# needs:` names the Debian packages of a case; one that lacks some is skipped and says so. A
+//! case with a line `# network` runs once more on the network namespace's own sockets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use moat_tests::run::{self, Ending, Subject};
+use moat_tests::run::{self, Ending, Network, Subject};
 
 /// The platforms that exist.
 const PLATFORMS: &[&str] = &["ptrace"];
@@ -31,12 +32,22 @@ fn main() {
             eprintln!("programs: {name} is skipped: {} not installed", missing.join(", "));
         }
         for &platform in PLATFORMS {
-            let script = script.clone();
-            let trial = Trial::test(format!("{platform}::{name}"), move || agrees(&script, platform));
-            trials.push(trial.with_ignored_flag(!missing.is_empty()));
+            let both = [(Network::Default, ""), (Network::Host, "host_network::")];
+            for (network, label) in both.into_iter().filter(|(n, _)| *n == Network::Default || has_network(&script)) {
+                let script = script.clone();
+                let run = move || agrees(&script, platform, network);
+                let trial = Trial::test(format!("{platform}::{label}{name}"), run);
+                let possible = network == Network::Default || run::can_make_networks();
+                trials.push(trial.with_ignored_flag(!missing.is_empty() || !possible));
+            }
         }
     }
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Whether a case is one of networks.
+fn has_network(script: &Path) -> bool {
+    fs::read_to_string(script).is_ok_and(|text| text.lines().any(|l| l == "# network"))
 }
 
 /// The packages that a case needs and that are not there.
@@ -51,14 +62,14 @@ fn is_installed(package: &str) -> bool {
     output.is_ok_and(|o| o.stdout == b"installed")
 }
 
-fn agrees(script: &Path, platform: &str) -> Result<(), Failed> {
+fn agrees(script: &Path, platform: &str, network: Network) -> Result<(), Failed> {
     let text = |error: anyhow::Error| Failed::from(format!("{error:#}"));
     let moat = run::moat_binary().map_err(text)?;
     let subject = Subject { file: script, starter: &["/bin/bash"], timeout: Duration::from_secs(120) };
-    let native = run::natively(subject).map_err(text)?;
+    let native = run::natively(subject, network).map_err(text)?;
     if let Ending::Timeout = native.ending {
         return Err(format!("natively it {}", native.ending).into());
     }
-    let inside = run::in_moat(&moat, platform, subject).map_err(text)?;
+    let inside = run::in_moat(&moat, platform, network, subject).map_err(text)?;
     run::compare("native", &native, platform, &inside).map_err(Failed::from)
 }

@@ -1,6 +1,7 @@
 //! Runs a program natively and in Moat, in the same surroundings, and compares: a fresh directory, which is also where it
 //! lies, nothing on standard input, an environment of three variables.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io::Read;
@@ -98,13 +99,51 @@ pub fn compare(expected_name: &str, expected: &Run, found_name: &str, found: &Ru
     Err(message)
 }
 
+/// A network namespace of its own, with a loopback that is up. Needs root.
+const ALONE: &[&str] = &["unshare", "--net", "--", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""];
+
+/// Whether [`Network::Host`] can be tried: making a namespace takes root.
+pub fn can_make_networks() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Which network a program has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Natively that of the test, in Moat a loopback inside the sandbox.
+    Default,
+    /// A namespace of its own, in Moat by `--network=host`.
+    Host,
+}
+
+impl Network {
+    /// A command that starts `program` in it.
+    fn command(self, program: &OsStr) -> Command {
+        match self {
+            Network::Default => Command::new(program),
+            Network::Host => {
+                let mut command = Command::new(ALONE[0]);
+                command.args(&ALONE[1..]).arg(program);
+                command
+            }
+        }
+    }
+
+    fn flag(self) -> &'static str {
+        match self {
+            Network::Default => "--network=none",
+            Network::Host => "--network=host",
+        }
+    }
+}
+
 /// Runs it on Linux.
 ///
 /// # Errors
 /// What keeps it from being run.
-pub fn natively(subject: Subject<'_>) -> Result<Run> {
+pub fn natively(subject: Subject<'_>, network: Network) -> Result<Run> {
     in_fresh_directory(subject, None, |_, copy| {
-        let mut command = Command::new(subject.starter[0]);
+        let mut command = network.command(subject.starter[0].as_ref());
         command.args(&subject.starter[1..]).arg(copy);
         command
     })
@@ -114,11 +153,11 @@ pub fn natively(subject: Subject<'_>) -> Result<Run> {
 ///
 /// # Errors
 /// What keeps it from being run.
-pub fn in_moat(moat: &Path, platform: &str, subject: Subject<'_>) -> Result<Run> {
+pub fn in_moat(moat: &Path, platform: &str, network: Network, subject: Subject<'_>) -> Result<Run> {
     in_fresh_directory(subject, Some(moat), |directory, copy| {
         let directory = directory.to_string_lossy();
-        let mut command = Command::new(moat);
-        command.args(["do", "--no-tty", "--rw", "--platform", platform]);
+        let mut command = network.command(moat.as_os_str());
+        command.args(["do", "--no-tty", "--rw", "--platform", platform, network.flag()]);
         command.args(["--volume", &format!("{directory}:{directory}"), "--cwd", &directory, "--"]);
         command.args(subject.starter).arg(copy);
         command

@@ -14,7 +14,7 @@ use moat_abi::plain;
 
 /// The version of everything in this module. Sentry and gofer are one binary; a mismatch means that it was replaced
 /// between their starts.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// First word of a hello.
 pub const MAGIC: u32 = 0x7461_6f6d;
 /// The longest message, with its header: an attribute value of 64 KiB and some names.
@@ -36,7 +36,7 @@ pub const CLOSE_MAX: usize = 1024;
 pub enum Opcode {
     /// [`Hello`] → [`HelloReply`]. The first request of each connection, and only that.
     Hello = 1,
-    /// [`Attach`] → [`Node`].
+    /// [`Attach`] → [`Node`], and for an owned root that is watched a descriptor from which inotify's events are read.
     Attach,
     /// [`Walk`], names → [`WalkReply`], [`Node`]s.
     Walk,

@@ -89,7 +89,7 @@ impl Server {
             return Err(Errno::NOTDIR);
         }
         let (fd, opaque) = self.component(parent, name)?;
-        self.hold(fd, parent.root, opaque)
+        self.hold(fd, parent.root, Some(parent), opaque)
     }
 
     /// Opens one component with `O_PATH`; says also whether what is mounted there is not shown.
@@ -131,7 +131,7 @@ impl Server {
         let file = rustix::fs::openat(&parent.fd, c".", flags, mode)?;
         self.settle(&file, &make)?;
         let fd = self.reopen(&file, OFlags::PATH)?;
-        reply.put(&self.hold(fd, parent.root, false)?);
+        reply.put(&self.hold(fd, parent.root, None, false)?);
         Ok(Some(file))
     }
 
@@ -215,7 +215,7 @@ impl Server {
     }
 
     fn made(&self, parent: &Node, fd: OwnedFd) -> Result<Made, Errno> {
-        Ok(Made { node: self.hold(fd, parent.root, false)?, directory: attributes::of(&parent.fd)? })
+        Ok(Made { node: self.hold(fd, parent.root, Some(parent), false)?, directory: attributes::of(&parent.fd)? })
     }
 
     /// Gives a new file its owner and permissions, as far as it has not got them from the host.

@@ -16,6 +16,7 @@ pub mod keeper;
 pub mod launch;
 pub mod lead;
 pub mod make;
+pub mod network;
 pub mod privilege;
 pub mod rootless;
 pub mod sentry;

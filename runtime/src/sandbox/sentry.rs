@@ -11,14 +11,14 @@ use std::time::Duration;
 use moat_platform::Platform;
 use moat_platform::ptrace::Ptrace;
 use moat_platform::stub::birth;
-use moat_sentry::control::config::Stdio;
+use moat_sentry::control::config::{Network, Stdio};
 use moat_sentry::sandbox::{Sandbox, Start};
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 
 use super::boot::{Boot, Go, Report};
 use super::socket::Socket;
-use super::{confine, lead, privilege, server, users};
+use super::{confine, lead, network, privilege, server, users};
 
 /// How often the program is executed again if the stack lies where the stub has its addresses.
 const LAYOUT_TRIES: u32 = 8;
@@ -124,8 +124,14 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
             .and_then(|net| nix::sched::setns(net, CloneFlags::CLONE_NEWNET));
         joined.map_err(host("join the container's network namespace"))?;
     }
+    let uses_network = boot.config.network == Network::Host;
+    if uses_network && boot.lead.namespaces & libc::CLONE_NEWNET != 0 {
+        network::raise_loopback().map_err(host("set up the loopback interface"))?;
+    }
+    let surroundings = uses_network.then(network::surroundings);
     privilege::enter_nothing().map_err(host("empty root of the sentry"))?;
-    privilege::drop_capabilities().map_err(host("capabilities of the sentry"))?;
+    let kept = if uses_network { network::capabilities(&boot.config) } else { 0 };
+    privilege::drop_capabilities(kept).map_err(host("capabilities of the sentry"))?;
     let _ = nix::sys::prctl::set_dumpable(false);
     let lead = newborn.finish().map_err(platform("set up init's process"))?;
     drop(go);
@@ -134,7 +140,8 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
         .map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;
     let watched = platform.clone();
     let sandbox =
-        Sandbox::create(Start { platform: watched, config: boot.config, gofer, stdio, trace }).map_err(|e| {
+        Sandbox::create(Start { platform: watched, config: boot.config, gofer, stdio, trace, network: surroundings })
+            .map_err(|e| {
             // Nothing else ends a lead that has no task.
             platform.end(1);
             Failure { errno: e.errno.raw(), what: e.what }

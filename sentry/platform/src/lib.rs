@@ -18,6 +18,7 @@ pub mod stub;
 
 use std::sync::Arc;
 use std::task::Poll;
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use moat_host::HostFile;
@@ -62,6 +63,23 @@ pub enum PlatformError {
 pub struct MemoryFault {
     /// Bytes copied before the fault.
     pub done: usize,
+}
+
+/// What a sentry thread without a task is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenure {
+    /// Any task.
+    Free,
+    /// It is a context's [`Context::home`] and must take no other task before.
+    Bound,
+    /// Nothing; it must end.
+    Spent,
+}
+
+/// Looks after what a platform keeps on the calling thread, which has no task; `expired` if it has had none for so long
+/// that this is to be given up. The thread is unparked when there is something to look after.
+pub fn tend_thread(expired: bool) -> Tenure {
+    ptrace::kept::tend(expired)
 }
 
 /// A platform: ptrace, trap or kvm.
@@ -207,6 +225,15 @@ pub enum Exit {
     Dead,
 }
 
+/// What an XSAVE image of an application thread holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtendedLayout {
+    /// Its size in bytes, at least that of the legacy area and the header.
+    pub size: usize,
+    /// The components that it can hold, as in XCR0.
+    pub features: u64,
+}
+
 /// Makes a running context return [`Exit::Kicked`] soon; from any thread, any number of times. A kick that comes
 /// while the context is not running makes its next run return at once.
 pub trait Kicker: Send + Sync {
@@ -231,12 +258,31 @@ pub trait Context: Send + Sync {
     fn set_extended_state(&mut self, state: &[u8]) -> Result<(), PlatformError>;
     /// Resets vector state to what `execve` gives.
     fn reset_extended_state(&mut self);
+    /// The vector state as a thread can save it into its own memory; `None` if it can't.
+    fn extended_layout(&mut self) -> Option<ExtendedLayout>;
+    /// Before it runs on as its registers say, the thread saves its vector state at `at` (XSAVE, standard format) and
+    /// takes that which a handler starts with. `at` is a multiple of 64, and an image there of [`Self::extended_layout`]'s
+    /// size has been written but for its components. Other registers than rax, rdx, rdi, rsi and the stack pointer may
+    /// change on the way.
+    fn save_extended_state_at(&mut self, at: u64);
+    /// The thread takes vector state and general registers from the signal frame of Linux that `stack`, its stack
+    /// pointer, is behind the return address of. `registers` are those of the frame; only the ones in a `sigcontext`
+    /// count. The caller has checked that it holds a whole image of [`Self::extended_layout`], at a multiple of 64.
+    fn return_from_frame(&mut self, stack: u64, registers: &Registers);
+    /// The stack pointer; cheaper than [`Self::registers`] after a system call.
+    fn stack_pointer(&mut self) -> u64;
     /// `lock cmpxchg` on a 32-bit word of this thread's address space: the value that was there, or a fault.
     fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault>;
     /// The handle by which other threads kick this context.
     fn kicker(&self) -> Arc<dyn Kicker>;
     /// The thread number which the container's pid namespace gave it: a hint for the guest's tid.
     fn tid_hint(&self) -> Option<u32>;
+    /// The thread that has to poll it from the first time on, where that is decided: one of those that call
+    /// [`tend_thread`] between tasks.
+    fn home(&self) -> Option<ThreadId>;
+    /// The thread has ended, and others of its process go on. A platform may keep what it is made of for the next; the
+    /// calling thread, which has polled it, then calls [`tend_thread`] until it polls again.
+    fn retire(self: Box<Self>);
     /// Processor time that the application's code used in this thread (without the kernel's work for it).
     fn cpu_time(&self) -> Duration;
 }

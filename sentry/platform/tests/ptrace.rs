@@ -7,7 +7,9 @@ use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use moat_platform::ptrace::Ptrace;
-use moat_platform::{Abi, AddressSpace, Change, Context, Exit, Platform, Protection, Source, stub};
+use moat_platform::{
+    Abi, AddressSpace, Change, Context, Exit, Platform, Protection, Source, Tenure, stub, tend_thread,
+};
 
 fn ready<T>(poll: Poll<T>) -> T {
     match poll {
@@ -161,6 +163,29 @@ fn threads_share_memory(space: &Arc<dyn AddressSpace>) {
     }
 }
 
+fn a_retired_thread_is_used_again_by_its_thread_alone(space: &dyn AddressSpace) {
+    load(space, GETPID_LOOP);
+    let mut first = context(space);
+    assert!(matches!(run(&mut *first), Exit::Syscall { number: 39, .. }));
+    let number = first.tid_hint();
+    first.retire();
+    assert_eq!(tend_thread(false), Tenure::Bound);
+    let again = context(space);
+    assert_eq!(again.home(), Some(std::thread::current().id()));
+    assert_eq!(again.tid_hint(), None);
+    // One that was not used after all is kept on.
+    drop(again);
+    let mut again = context(space);
+    assert!(matches!(run(&mut *again), Exit::Syscall { number: 39, .. }));
+    assert_eq!(again.registers().rip, CODE + 7);
+    again.retire();
+    // When its time is up the next one is a new one.
+    assert_ne!(tend_thread(true), Tenure::Bound);
+    let fresh = context(space);
+    assert_eq!(fresh.home(), None);
+    assert_ne!(fresh.tid_hint(), number);
+}
+
 fn the_title_reaches_the_host(space: &dyn AddressSpace) {
     const AT: u64 = 0x20_0000;
     let map = Change::Map {
@@ -199,7 +224,7 @@ fn main() {
     let lead = newborn.finish().unwrap();
     let platform = Ptrace::new(lead).unwrap();
     let space = platform.lead().unwrap();
-    let tests: [(&str, &dyn Fn()); 10] = [
+    let tests: [(&str, &dyn Fn()); 11] = [
         ("system_calls_are_reported_and_answered", &|| system_calls_are_reported_and_answered(&*space)),
         ("faults_have_their_address", &|| faults_have_their_address(&*space)),
         ("a_fork_has_its_own_copy", &|| a_fork_has_its_own_copy(&*space)),
@@ -208,6 +233,7 @@ fn main() {
         ("a_killed_stub_is_noticed", &|| a_killed_stub_is_noticed(&*space)),
         ("many_forks_come_and_go", &|| many_forks_come_and_go(&*space)),
         ("threads_share_memory", &|| threads_share_memory(&space)),
+        ("a_retired_thread_is_used_again", &|| a_retired_thread_is_used_again_by_its_thread_alone(&*space)),
         ("the_title_reaches_the_host", &|| the_title_reaches_the_host(&*space)),
         ("how_long_a_call_takes", &|| how_long_a_call_takes(&*space)),
     ];

@@ -285,7 +285,7 @@ mod tests {
     fn make(directory: &Arc<Dentry>, name: &[u8]) -> Arc<Dentry> {
         let node = NewNode { kind: NodeKind::Regular, permissions: 0o644, uid: 0, gid: 0 };
         let inode = directory.inode().unwrap().create(name, &node).unwrap();
-        directory.instantiate(name, inode)
+        directory.instantiate(name, inode, Some(0))
     }
 
     #[test]

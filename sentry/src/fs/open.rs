@@ -169,8 +169,9 @@ pub fn create(task: &Task, last: &Last, kind: NodeKind, mode: u32) -> Result<Pat
     last.directory.mount.check_writable()?;
     permission::check_attributes(&attributes, &credentials, Access::WRITE.and(Access::EXECUTE))?;
     let node = new_node(task, &attributes, &credentials, kind, mode);
+    let valid = directory.names_valid();
     let inode = directory.create(&last.name, &node)?;
-    let dentry = last.directory.dentry.instantiate(&last.name, inode);
+    let dentry = last.directory.dentry.instantiate(&last.name, inode, valid);
     Ok(Path { mount: last.directory.mount.clone(), dentry })
 }
 

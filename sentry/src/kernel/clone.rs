@@ -304,9 +304,8 @@ fn start(task: Arc<Task>, context: Box<dyn Context>) -> Result<()> {
 
 /// Runs a task on the executor. `EAGAIN` when the host has no thread for it; the task is taken apart then.
 pub fn spawn(current: Current) -> Result<()> {
-    let name = format!("task {}", current.tid());
-    let task = current.task.clone();
-    crate::executor::spawn(&name, run::run(current)).map_err(|_| {
+    let (task, home) = (current.task.clone(), current.context.home());
+    crate::executor::workers::spawn(home, run::run(current)).map_err(|_| {
         abandon(&task);
         Errno::EAGAIN
     })

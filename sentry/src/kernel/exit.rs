@@ -37,8 +37,16 @@ pub async fn end(mut current: Current) {
         }
     }
     let task = current.task.clone();
-    drop(current);
     let group = task.group();
+    let goes_on = {
+        let signals = group.signals().lock();
+        signals.exiting.is_none() && signals.exec_by.is_none() && group.task_count() > 1
+    };
+    match goes_on && Arc::ptr_eq(memory_manager.space(), group.stub()) {
+        true => current.context.retire(),
+        false => drop(current),
+    }
+    drop(memory_manager);
     let last = {
         let mut tree = task.kernel().tree();
         if let Some(process) = tree.process_mut(group.pid()) {

@@ -84,6 +84,11 @@ impl Options {
         Self { values: Mutex::new(Rank::Leaf, values), pass_credentials: AtomicBool::new(self.passes_credentials()) }
     }
 
+    /// Sets SO_LINGER.
+    pub fn set_linger(&self, time: Option<Duration>) {
+        self.values.lock().linger = time;
+    }
+
     /// Looks at the values.
     pub fn get<T>(&self, look: impl FnOnce(&Values) -> T) -> T {
         look(&self.values.lock())

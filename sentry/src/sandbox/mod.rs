@@ -12,7 +12,7 @@ use moat_abi::signal::{SigInfo, Signal};
 use moat_gofer::client::Client;
 use moat_platform::Platform;
 
-use crate::control::config::{ContainerConfig, Network, ProcessConfig};
+use crate::control::config::{ContainerConfig, ProcessConfig};
 use crate::control::protocol::ProcessInfo;
 use crate::executor;
 use crate::executor::wait::wait_for;
@@ -27,6 +27,7 @@ use crate::kernel::uts::Uts;
 use crate::kernel::{Current, Kernel, KernelConfig, clone};
 use crate::loader::vdso::Vdso;
 use crate::net::NetNamespace;
+use crate::net::host::Surroundings;
 use crate::sync::{Mutex, Rank};
 use crate::trace::Tracer;
 
@@ -49,6 +50,8 @@ pub struct Start {
     pub stdio: Vec<OwnedFd>,
     /// Where trace text goes.
     pub trace: Option<OwnedFd>,
+    /// The network namespace that this process is in, if its sockets are the container's.
+    pub network: Option<Surroundings>,
 }
 
 /// Why a process could not be started.
@@ -64,17 +67,6 @@ impl StartError {
     fn new(errno: Errno, what: impl Into<String>) -> Self {
         Self { errno, what: what.into() }
     }
-}
-
-/// What to say of a network that cannot be had, and what can.
-fn refused_network(network: Network, errno: Errno) -> String {
-    let asked = match network {
-        Network::None => "a network of loopback only",
-        Network::Host => {
-            "the network namespace's own sockets (--network=host; a bundle without a new network namespace)"
-        }
-    };
-    format!("{asked}: {}; --network=none gives loopback only", errno.description().to_lowercase())
 }
 
 fn tasks_at_most(limit: Option<u64>) -> u64 {
@@ -103,7 +95,7 @@ impl Sandbox {
     /// # Errors
     /// See [`StartError`].
     pub fn create(start: Start) -> Result<Arc<Self>, StartError> {
-        let Start { platform, config, gofer, stdio, trace } = start;
+        let Start { platform, config, gofer, stdio, trace, network } = start;
         let client = Client::new(gofer).map_err(|e| StartError::new(e, "cannot reach the gofer"))?;
         // Half of what the gofer can hold is for files in use.
         crate::fs::dentry::limit_cache((client.handles() / 2) as usize);
@@ -112,7 +104,8 @@ impl Sandbox {
             Ok(GoferFs::attach(&client, root, owned, name)? as Arc<dyn FileSystem>)
         })
         .map_err(|e| StartError::new(e.errno, e.to_string()))?;
-        let sandbox = Self::in_tree(platform, &config, tree.mounts, tree.devpts, stdio, trace)?;
+        let net = network.map_or_else(NetNamespace::loopback, NetNamespace::host);
+        let sandbox = Self::in_tree(platform, &config, net, tree.mounts, tree.devpts, stdio, trace)?;
         tree.kernel.fill(&sandbox.parts.kernel);
         Ok(sandbox)
     }
@@ -124,13 +117,12 @@ impl Sandbox {
     pub fn in_tree(
         platform: Arc<dyn Platform>,
         config: &ContainerConfig,
+        net: Arc<NetNamespace>,
         mounts: Arc<MountNamespace>,
         devpts: Option<Arc<DevPts>>,
         stdio: Vec<OwnedFd>,
         trace: Option<OwnedFd>,
     ) -> Result<Arc<Self>, StartError> {
-        let net =
-            NetNamespace::of(config.network).map_err(|e| StartError::new(e, refused_network(config.network, e)))?;
         let filter = match &config.seccomp {
             Some(json) => Some(Filter::from_config(json).map_err(|e| StartError::new(Errno::EINVAL, e))?),
             None => None,
@@ -236,7 +228,9 @@ impl Sandbox {
             kernel.ended(pid)
         }));
         let console = self.consoles.lock().remove(&pid);
-        drop(console);
+        if let Some(console) = console {
+            console.drain();
+        }
         status.unwrap_or(0)
     }
 

@@ -39,7 +39,7 @@ async fn send_segments(
         return Err(Errno::EMSGSIZE);
     }
     let nonblocking = file.nonblocking() || flags.contains(MsgFlags::DONTWAIT);
-    let Sent { mut rights, credentials } = sent;
+    let Sent { mut rights, credentials, others } = sent;
     let mut done = 0;
     let result = loop {
         let piece = match gather(&current.memory(), segments, done, PIECE.min(total - done)) {
@@ -58,6 +58,7 @@ async fn send_segments(
                     to: to.as_deref(),
                     rights: &mut rights,
                     stated: credentials,
+                    control: &others,
                     sender: Owner::real(current),
                     task: Some(current),
                     flags,

@@ -2,6 +2,7 @@
 //! task. Works on any Linux; the reference for correctness.
 
 mod context;
+pub(crate) mod kept;
 mod kick;
 mod placement;
 mod raw;

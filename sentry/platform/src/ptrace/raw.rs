@@ -28,10 +28,19 @@ pub struct SyscallInfo {
     op: u8,
     pad: [u8; 3],
     pub arch: u32,
-    pub instruction: u64,
+    instruction: u64,
     pub stack: u64,
     pub number: u64,
     pub arguments: [u64; 6],
+}
+
+impl SyscallInfo {
+    /// Whether the stop is at the beginning of this call.
+    pub fn is_entry_of(&self, number: i64) -> bool {
+        /// `PTRACE_SYSCALL_INFO_ENTRY`.
+        const ENTRY: u8 = 1;
+        self.op == ENTRY && self.number == number as u64
+    }
 }
 
 fn call(request: u32, tid: i32, address: u64, data: u64) -> Result<i64, i32> {
@@ -65,6 +74,11 @@ pub fn go_on(tid: i32) -> Result<(), i32> {
 /// Runs a tracee until its next system call, which the host does not make.
 pub fn resume(tid: i32) -> Result<(), i32> {
     call(PTRACE_SYSEMU, tid, 0, 0).map(drop)
+}
+
+/// Runs a tracee, whose system calls the host makes, until the next of them begins or ends.
+pub fn step_call(tid: i32) -> Result<(), i32> {
+    call(libc::PTRACE_SYSCALL, tid, 0, 0).map(drop)
 }
 
 /// Lets go of a tracee.
@@ -103,6 +117,12 @@ pub fn syscall_info(tid: i32) -> Result<SyscallInfo, i32> {
 /// Sets rax alone.
 pub fn set_rax(tid: i32, value: u64) -> Result<(), i32> {
     let at = std::mem::offset_of!(Registers, rax) as u64;
+    call(libc::PTRACE_POKEUSER, tid, at, value).map(drop)
+}
+
+/// Sets the instruction pointer alone.
+pub fn set_instruction(tid: i32, value: u64) -> Result<(), i32> {
+    let at = std::mem::offset_of!(Registers, rip) as u64;
     call(libc::PTRACE_POKEUSER, tid, at, value).map(drop)
 }
 

@@ -116,6 +116,11 @@ impl Stub {
         &self.stubs
     }
 
+    /// Whether it is the container's lead.
+    pub fn is_lead(&self) -> bool {
+        self.is_lead
+    }
+
     /// Its number in the sentry's pid namespace.
     pub fn host_pid(&self) -> i32 {
         self.host_pid

@@ -85,9 +85,6 @@ impl FileOperations for RegularFile {
     }
 
     fn mappable(&self, _: &OpenFile) -> Result<Mappable> {
-        if self.writable {
-            self.inode.node().may_be_mapped();
-        }
         Ok(Mappable { file: self.reader(), writable: self.writable, writer: None })
     }
 

@@ -103,6 +103,10 @@ impl Inode for KernInode {
         self.open(flags)
     }
 
+    fn names_valid(&self) -> Option<u64> {
+        None
+    }
+
     fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {
         match &self.node.content {
             Content::Directory(directory) => {

@@ -1,6 +1,6 @@
 //! Names of the merged tree: lookup, listing, and changes of directories.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use moat_abi::errno::Errno;
@@ -12,6 +12,7 @@ use super::node::Node;
 use crate::Result;
 use crate::fs::OpenFile;
 use crate::fs::file::DirectoryEntry;
+use crate::fs::inode::{Answer, Found, Inode};
 
 /// Names of a directory, each with its inode number and type.
 type Names = BTreeMap<Vec<u8>, (u64, Option<FileType>)>;
@@ -22,11 +23,52 @@ impl OverlayFs {
         if let Some(changed) = directory.names.lock().changed.get(name) {
             return changed.clone().ok_or(Errno::ENOENT);
         }
-        // What lies below never changes, so that this answer stays true without the lock.
+        // What lies below is nobody's here to change, so that this answer needs no lock.
         match directory.lower() {
             Some(lower) => self.node_over(lower.lookup(name)?),
             None => Err(Errno::ENOENT),
         }
+    }
+
+    /// What names are, each in the directory before it, as far as one question to what lies below tells.
+    pub(super) fn find_ahead(&self, directory: &Arc<Node>, names: &[&[u8]]) -> Answer {
+        let mut found = Vec::new();
+        let mut below: Option<(VecDeque<Found>, Option<Errno>)> = None;
+        let mut at = directory.clone();
+        for (place, &name) in names.iter().enumerate() {
+            if !at.is_directory() {
+                return Answer { found, error: Some(Errno::ENOTDIR) };
+            }
+            let valid = at.names_valid();
+            let changed = at.names.lock().changed.get(name).cloned();
+            let (node, valid) = match (changed, at.lower()) {
+                (Some(changed), _) => {
+                    // What is told of names from below goes on beneath something else.
+                    below = Some((VecDeque::new(), None));
+                    (changed, valid)
+                }
+                (None, None) => (None, valid),
+                (None, Some(lower)) => {
+                    let (told, error) = below.get_or_insert_with(|| {
+                        let answer = lower.look_up_ahead(&names[place..]);
+                        (answer.found.into(), answer.error)
+                    });
+                    let Some(Found { inode, valid }) = told.pop_front() else {
+                        return Answer { found, error: *error };
+                    };
+                    match inode.map(|lower| self.node_over(lower)).transpose() {
+                        Ok(node) => (node, valid),
+                        Err(errno) => return Answer { found, error: Some(errno) },
+                    }
+                }
+            };
+            found.push(Found { inode: node.clone().map(|node| self.inode(node) as Arc<dyn Inode>), valid });
+            match node {
+                Some(node) => at = node,
+                None => break,
+            }
+        }
+        Answer { found, error: None }
     }
 
     /// Gives a name that does not exist to `node`. `EEXIST`; `ENOENT` if the directory is gone.

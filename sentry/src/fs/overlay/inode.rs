@@ -12,7 +12,7 @@ use super::file::{OverlayDirectory, OverlayFile};
 use super::node::Node;
 use crate::Result;
 use crate::fs::FileOperations;
-use crate::fs::inode::{Attributes, FileSystem, Inode, NewNode, SetAttributes};
+use crate::fs::inode::{Answer, Attributes, FileSystem, Inode, NewNode, SetAttributes};
 use crate::fs::kernfs::Snapshot;
 use crate::fs::tmpfs::node::Node as TmpNode;
 
@@ -82,6 +82,14 @@ impl Inode for OverlayInode {
         }
         let node = self.filesystem.find(&self.node, name)?;
         Ok(self.filesystem.inode(node))
+    }
+
+    fn look_up_ahead(&self, names: &[&[u8]]) -> Answer {
+        self.filesystem.find_ahead(&self.node, names)
+    }
+
+    fn names_valid(&self) -> Option<u64> {
+        self.node.names_valid()
     }
 
     fn create(&self, name: &[u8], new: &NewNode) -> Result<Arc<dyn Inode>> {

@@ -166,6 +166,11 @@ impl Terminal {
         n
     }
 
+    /// Whether there is anything to be shown.
+    fn has_output(&self) -> bool {
+        self.state.lock().line.output_len() > 0
+    }
+
     /// What is to be shown next. `EIO` once no program has the slave open any more.
     fn take_output(&self, buf: &mut [u8]) -> Result<usize> {
         let n = {

@@ -18,7 +18,7 @@ use super::address::{self, encode_inet, parse_inet, unmapped, unspecified};
 use super::control::ControlMessage;
 use super::options::{BUFFER_DEFAULT, Options};
 use super::socket::{NewSocket, Outgoing, Owner, Protocol, Received, Socket};
-use super::stack::{Arrival, Endpoint, Rules, Transport};
+use super::stack::{Arrival, Asked, Endpoint, Rules, Transport};
 use crate::Result;
 use crate::executor::wait::Waiter;
 use crate::kernel::Task;
@@ -57,23 +57,28 @@ pub fn create(
     if !(0..s::IPPROTO_MAX).contains(&protocol) {
         return Err(Errno::EINVAL);
     }
-    let (transport, protocol) = match (kind, protocol) {
-        (s::SOCK_STREAM, 0 | s::IPPROTO_TCP) => (Transport::Stream, s::IPPROTO_TCP),
-        (s::SOCK_DGRAM, 0 | s::IPPROTO_UDP) => (Transport::Datagram, s::IPPROTO_UDP),
-        // The range of groups that may ping is empty, as it is by default.
-        (s::SOCK_DGRAM, s::IPPROTO_ICMP) if family == s::AF_INET => return Err(Errno::EACCES),
-        (s::SOCK_DGRAM, s::IPPROTO_ICMPV6) if family == s::AF_INET6 => return Err(Errno::EACCES),
+    let protocol = match (kind, protocol) {
+        (s::SOCK_STREAM, 0 | s::IPPROTO_TCP) => s::IPPROTO_TCP,
+        (s::SOCK_DGRAM, 0 | s::IPPROTO_UDP) => s::IPPROTO_UDP,
+        (s::SOCK_DGRAM, s::IPPROTO_ICMP) if family == s::AF_INET => protocol,
+        (s::SOCK_DGRAM, s::IPPROTO_ICMPV6) if family == s::AF_INET6 => protocol,
         (s::SOCK_RAW, 0) => return Err(Errno::EPROTONOSUPPORT),
         (s::SOCK_RAW, _) if !task.credentials().has(CapabilitySet::NET_RAW) => return Err(Errno::EPERM),
-        (s::SOCK_STREAM | s::SOCK_DGRAM | s::SOCK_RAW, _) => return Err(Errno::EPROTONOSUPPORT),
+        (s::SOCK_RAW, _) => protocol,
+        (s::SOCK_STREAM | s::SOCK_DGRAM, _) => return Err(Errno::EPROTONOSUPPORT),
         _ => return Err(Errno::ESOCKTNOSUPPORT),
     };
+    net.stack().socket(net, Asked { owner, family, kind, protocol })
+}
+
+/// A socket over an endpoint.
+pub fn over(net: &Arc<NetNamespace>, asked: Asked, transport: Transport, endpoint: Arc<dyn Endpoint>) -> Arc<Socket> {
+    let Asked { owner, family, protocol, .. } = asked;
     let options = Arc::new(match transport {
         Transport::Stream => Options::new(TCP_SEND_BUFFER, TCP_RECEIVE_BUFFER),
         Transport::Datagram => Options::new(BUFFER_DEFAULT, BUFFER_DEFAULT),
     });
-    let endpoint = net.stack().endpoint(transport, family == s::AF_INET6)?;
-    Ok(wrap(net, owner, family, transport, endpoint, options, Settings::default(), protocol))
+    wrap(net, owner, family, transport, endpoint, options, Settings::default(), protocol)
 }
 
 #[allow(clippy::too_many_arguments, reason = "the parts of a socket, put together in two places")]
@@ -108,7 +113,8 @@ impl InetSocket {
         &self.endpoint
     }
 
-    fn v6_only(&self) -> bool {
+    /// Whether it is a v6 socket that has nothing to do with v4 (IPV6_V6ONLY).
+    pub fn v6_only(&self) -> bool {
         self.family == s::AF_INET6 && self.settings.is_set(s::IPPROTO_IPV6, s::IPV6_V6ONLY)
     }
 

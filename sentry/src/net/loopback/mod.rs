@@ -12,7 +12,8 @@ use std::sync::{Arc, Weak};
 use moat_abi::errno::Errno;
 use moat_abi::socket as s;
 
-use super::stack::{Endpoint, Interface, InterfaceAddress, NetStack, Transport};
+use super::stack::{Asked, Endpoint, Interface, InterfaceAddress, NetStack, Transport};
+use super::{NetNamespace, Socket, inet};
 use crate::Result;
 use crate::sync::{Mutex, Rank};
 pub use ports::EPHEMERAL;
@@ -72,13 +73,28 @@ fn source(to: IpAddr, local: Option<IpAddr>) -> IpAddr {
     }
 }
 
-impl NetStack for Loopback {
+impl Loopback {
+    /// A fresh endpoint; `v6` ones reach v4 too, unless their rules say otherwise.
     fn endpoint(&self, transport: Transport, v6: bool) -> Result<Arc<dyn Endpoint>> {
         let stack = self.this.upgrade().ok_or(Errno::ENETDOWN)?;
         Ok(match transport {
             Transport::Stream => Tcp::endpoint(stack, v6),
             Transport::Datagram => Udp::endpoint(stack, v6),
         })
+    }
+}
+
+impl NetStack for Loopback {
+    fn socket(&self, net: &Arc<NetNamespace>, asked: Asked) -> Result<Arc<Socket>> {
+        let transport = match (asked.kind, asked.protocol) {
+            (s::SOCK_STREAM, s::IPPROTO_TCP) => Transport::Stream,
+            (s::SOCK_DGRAM, s::IPPROTO_UDP) => Transport::Datagram,
+            // The range of groups that may ping is empty, as it is by default.
+            (s::SOCK_DGRAM, _) => return Err(Errno::EACCES),
+            _ => return Err(Errno::EPROTONOSUPPORT),
+        };
+        let endpoint = self.endpoint(transport, asked.family == s::AF_INET6)?;
+        Ok(inet::over(net, asked, transport, endpoint))
     }
 
     fn interfaces(&self) -> Vec<Interface> {
@@ -87,11 +103,12 @@ impl NetStack for Loopback {
             name: "lo".to_owned(),
             flags: s::IFF_UP | s::IFF_LOOPBACK | s::IFF_RUNNING | s::IFF_LOWER_UP,
             mtu: 65_536,
+            queue_length: 1000,
             hardware: [0; 6],
             hardware_type: s::ARPHRD_LOOPBACK,
             addresses: vec![
-                InterfaceAddress { ip: Ipv4Addr::LOCALHOST.into(), prefix: 8 },
-                InterfaceAddress { ip: Ipv6Addr::LOCALHOST.into(), prefix: 128 },
+                InterfaceAddress { ip: Ipv4Addr::LOCALHOST.into(), prefix: 8, peer: None, broadcast: None },
+                InterfaceAddress { ip: Ipv6Addr::LOCALHOST.into(), prefix: 128, peer: None, broadcast: None },
             ],
         }]
     }

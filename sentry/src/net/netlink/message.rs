@@ -95,8 +95,9 @@ impl Answer {
     }
 
     fn end(&mut self) {
-        let len = (self.out.len() - self.start) as u32;
+        // The kernel counts the padding of attributes into the message.
         self.out.resize(self.out.len().next_multiple_of(4), 0);
+        let len = (self.out.len() - self.start) as u32;
         self.out[self.start..self.start + 4].copy_from_slice(&len.to_ne_bytes());
     }
 
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_padded_and_their_lengths_are_not() {
+    fn messages_are_padded() {
         let mut answer = Answer::new(7, 9);
         answer.begin(16, 2, &1u32);
         answer.attribute(3, b"lo\0");

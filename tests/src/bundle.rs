@@ -4,29 +4,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use moat_tests::person::Person;
 use serde_json::{Value, json};
 
-/// The binary beside this test.
-pub fn moat() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let directory = test.parent().and_then(Path::parent).unwrap();
-    let moat = directory.join("moat");
-    assert!(moat.exists(), "{}: `cargo build` makes it", moat.display());
-    moat
-}
+use crate::busybox;
+use crate::person::Person;
+use crate::run::moat_binary;
+use crate::said::Said;
 
+/// A bundle of a static BusyBox. With it go all containers of its state directory.
 pub struct Bundle {
     directory: tempfile::TempDir,
     person: Option<Person>,
-}
-
-/// What a verb said and how it ended.
-#[derive(Debug)]
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
 }
 
 impl Said {
@@ -74,16 +62,10 @@ impl Bundle {
     fn of(person: Option<Person>, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let rootfs = directory.path().join("rootfs");
-        for name in ["bin", "etc", "tmp", "proc", "dev", "sys"] {
-            std::fs::create_dir_all(rootfs.join(name)).unwrap();
-        }
-        std::fs::copy("/bin/busybox", rootfs.join("bin/busybox")).expect("package busybox-static");
-        for applet in ["sh", "sleep", "true", "false", "echo", "cat", "kill", "id", "env", "pwd", "ls"] {
-            std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
-        }
+        busybox::make_root(&rootfs).unwrap();
         if let Some(person) = &person {
             // Who may not reach the directory in which it was built.
-            std::fs::copy(moat(), directory.path().join("moat")).unwrap();
+            std::fs::copy(moat_binary().unwrap(), directory.path().join("moat")).unwrap();
             person.own(directory.path()).unwrap();
         }
         let bundle = Self { directory, person };
@@ -98,14 +80,17 @@ impl Bundle {
         bundle
     }
 
+    /// Where it lies.
     pub fn path(&self) -> &str {
         self.directory.path().to_str().unwrap()
     }
 
+    /// The path of one of its files.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
+    /// Changes config.json.
     pub fn edit(&self, edit: impl FnOnce(&mut Value)) {
         let path = self.file("config.json");
         let mut config = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -113,9 +98,10 @@ impl Bundle {
         std::fs::write(path, serde_json::to_vec_pretty(&config).unwrap()).unwrap();
     }
 
+    /// A verb that is yet to be started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = match &self.person {
-            None => Command::new(moat()),
+            None => Command::new(moat_binary().unwrap()),
             Some(person) => {
                 let mut command = Command::new(self.file("moat"));
                 person.runs(&mut command, self.directory.path());
@@ -131,10 +117,12 @@ impl Bundle {
         Said::of(self.command(arguments), self.directory.path())
     }
 
+    /// Creates a container.
     pub fn create(&self, id: &str) -> Said {
         self.run(&["create", "--bundle", self.path(), id])
     }
 
+    /// What `state` says of a container that exists.
     pub fn state(&self, id: &str) -> Value {
         let said = self.run(&["state", id]);
         assert_eq!(said.code, 0, "{said:?}");
