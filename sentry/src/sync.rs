@@ -50,8 +50,8 @@ pub enum Rank {
     OutsideChanges,
     /// Any other inode.
     Inode,
-    /// File locks of an inode.
-    FileLocks,
+    /// Writes that append to a file, one at a time.
+    Append,
     /// Moves of futex waiters between buckets.
     FutexMoves,
     /// Buckets of the futex table.

@@ -4,7 +4,9 @@
 mod commands;
 mod errors;
 mod lifecycle;
+mod limits;
 mod namespaces;
+mod network;
 mod plain;
 mod rootless;
 mod time;

@@ -33,4 +33,5 @@ promises! {
     a_terminal_is_one
     restart_runs_it_again
     top_tells_of_every_process
+    the_hosts_network_is_reached_where_that_is_asked_for
 }

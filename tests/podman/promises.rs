@@ -195,3 +195,17 @@ pub fn top_tells_of_every_process(podman: &Podman) {
     assert!(row("sh -c sleep")[4].parse::<f64>().unwrap() > 1.0, "the shell is busy: {top}");
     assert_eq!(row("sh -c sleep")[3], "1");
 }
+
+pub fn the_hosts_network_is_reached_where_that_is_asked_for(podman: &Podman) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let _ = std::io::Read::read(&mut client, &mut [0; 1024]);
+        std::io::Write::write_all(&mut client, b"HTTP/1.0 200 OK\r\n\r\nfrom the host\n").unwrap();
+    });
+    let get = ["run", "--rm", "--network=host", "busybox", "/bin/busybox", "wget", "-qO-", url.as_str()];
+    assert_ne!(podman.run(&get).code, 0);
+    assert_eq!(podman.ok(&[&["--runtime-flag", "network=host"], &get[..]].concat()), "from the host");
+    server.join().unwrap();
+}

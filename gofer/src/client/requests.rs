@@ -156,6 +156,31 @@ impl Client {
         nodes.pop().ok_or(Errno::EIO)
     }
 
+    /// Looks up names of one directory; `None` for those that could not be.
+    pub fn look_up_all(self: &Arc<Self>, directory: &Handle, names: &[&[u8]]) -> Result<Vec<Option<Node>>, Errno> {
+        if names.is_empty() || names.len() > WALK_MAX {
+            return Err(Errno::EINVAL);
+        }
+        names.iter().try_for_each(|n| check_name(n))?;
+        let walk = protocol::Walk { handle: directory.id, count: names.len() as u32, reserved: 0 };
+        self.ask(
+            Opcode::LookUpAll,
+            |w| {
+                w.put(&walk);
+                names.iter().for_each(|n| w.put_bytes(n));
+            },
+            |body, fd| {
+                nothing(fd)?;
+                let mut nodes = Vec::with_capacity(names.len());
+                for _ in names {
+                    let known: u64 = body.take()?;
+                    nodes.push(if known == 0 { None } else { Some(self.node(body)?) });
+                }
+                Ok(nodes)
+            },
+        )
+    }
+
     /// The attributes now.
     pub fn attributes(self: &Arc<Self>, file: &Handle) -> Result<Attributes, Errno> {
         let target = protocol::Target { handle: file.id };

@@ -84,10 +84,12 @@ pub enum Opcode {
     Bind,
     /// Handles. No reply.
     Close,
+    /// [`Walk`], names that are all in its directory → for each 1 and a [`Node`], or 0 for what could not be looked up.
+    LookUpAll,
 }
 
 impl Opcode {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 26] = [
         Self::Hello,
         Self::Attach,
         Self::Walk,
@@ -113,6 +115,7 @@ impl Opcode {
         Self::Connect,
         Self::Bind,
         Self::Close,
+        Self::LookUpAll,
     ];
 
     /// The request of this number.

@@ -153,6 +153,7 @@ impl Server {
             Opcode::Hello => self.hello(body, reply),
             Opcode::Attach => self.attach(body, reply),
             Opcode::Walk => self.walk(body, reply),
+            Opcode::LookUpAll => self.look_up_all(body, reply),
             Opcode::GetAttributes => self.get_attributes(body, reply),
             Opcode::SetAttributes => self.set_attributes(body, reply),
             Opcode::Open => self.open(body, reply),

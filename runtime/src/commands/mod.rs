@@ -71,7 +71,7 @@ pub struct Global {
     /// How application code is run: auto or ptrace
     #[arg(long, value_name = "PLATFORM", default_value = "auto", global = true)]
     platform: String,
-    /// Which network the sockets of the application reach
+    /// Which network the sockets of the application reach: a loopback of its own without this
     #[arg(long, value_name = "NETWORK", global = true)]
     network: Option<NetworkChoice>,
     /// Keep changes of the container's root in memory
@@ -96,7 +96,7 @@ const STANDARD_ERROR: &str = "/dev/stderr";
 pub enum NetworkChoice {
     /// Loopback only
     None,
-    /// The namespace's own sockets
+    /// The container's network namespace, by the host's own stack
     Host,
 }
 

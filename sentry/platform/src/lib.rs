@@ -190,8 +190,11 @@ pub trait AddressSpace: Send + Sync {
     fn write(&self, to: u64, from: &[u8]) -> Result<(), MemoryFault>;
     /// Processor time of the whole process, in application code.
     fn cpu_time(&self) -> Duration;
-    /// Resident application memory in bytes, where the platform can tell.
-    fn resident_bytes(&self) -> Option<u64>;
+    /// The most memory that was resident so far, in bytes, as of some moments ago ([`Context::update_use`]); `None` if
+    /// the platform has not looked yet.
+    fn peak_resident_bytes(&self) -> Option<u64>;
+    /// Page faults that needed no input, as of the same moment.
+    fn minor_faults(&self) -> u64;
     /// The process number which the container's pid namespace gave this stub; a hint for the guest's pid.
     fn pid_hint(&self) -> Option<u32>;
     /// The number by which the *host* knows it (for `events`, logs and tests).
@@ -273,6 +276,8 @@ pub trait Context: Send + Sync {
     fn stack_pointer(&mut self) -> u64;
     /// `lock cmpxchg` on a 32-bit word of this thread's address space: the value that was there, or a fault.
     fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault>;
+    /// `tell` is called, by another thread, if the host kills the stub while the context is not running.
+    fn on_death(&mut self, tell: Arc<dyn Fn() + Send + Sync>);
     /// The handle by which other threads kick this context.
     fn kicker(&self) -> Arc<dyn Kicker>;
     /// The thread number which the container's pid namespace gave it: a hint for the guest's tid.
@@ -283,6 +288,8 @@ pub trait Context: Send + Sync {
     /// The thread has ended, and others of its process go on. A platform may keep what it is made of for the next; the
     /// calling thread, which has polled it, then calls [`tend_thread`] until it polls again.
     fn retire(self: Box<Self>);
+    /// Brings what the address space tells of its use of memory up to date. After a system call only; takes as long as one.
+    fn update_use(&mut self);
     /// Processor time that the application's code used in this thread (without the kernel's work for it).
     fn cpu_time(&self) -> Duration;
 }

@@ -19,6 +19,9 @@ use crate::sync::{Mutex, Rank};
 /// How many unused dentries are kept.
 const CACHED: usize = 16_384;
 
+/// Dentries, one beneath the other, each with the count of its changes.
+type Chain = Vec<(Arc<Dentry>, u64)>;
+
 /// A name and what it names.
 pub struct Dentry {
     inode: Option<Arc<dyn Inode>>,
@@ -150,8 +153,8 @@ impl Dentry {
 
     /// What is cached under these names, one beneath the other, each with the count of its changes; and the names up to
     /// the first that something is mounted on, whose own children are elsewhere.
-    fn known_chain<'a, 'b>(&self, names: &'a [&'b [u8]]) -> (Vec<(Arc<Dentry>, u64)>, &'a [&'b [u8]]) {
-        let mut chain: Vec<(Arc<Dentry>, u64)> = Vec::new();
+    fn known_chain<'a, 'b>(&self, names: &'a [&'b [u8]]) -> (Chain, &'a [&'b [u8]]) {
+        let mut chain = Chain::new();
         for (at, name) in names.iter().enumerate() {
             let parent = chain.last().map_or(self, |(dentry, _)| dentry);
             let Some(child) = parent.child(name) else { break };

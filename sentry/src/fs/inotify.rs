@@ -200,6 +200,10 @@ impl FileOperations for Inotify {
         self
     }
 
+    fn has_fasync(&self) -> bool {
+        true
+    }
+
     fn ignores_seeks(&self) -> bool {
         true
     }

@@ -229,7 +229,7 @@ impl Kernel {
     /// Application memory in use, in bytes, as far as the platform can tell.
     pub fn resident_bytes(&self) -> u64 {
         let groups: Vec<_> = self.tree().processes().map(|(_, p)| p.group.clone()).collect();
-        groups.iter().filter_map(|g| g.stub().resident_bytes()).sum()
+        groups.iter().filter_map(|g| g.peak_resident_bytes()).sum()
     }
 
     /// Records the end of a process that nobody in the container waits for.

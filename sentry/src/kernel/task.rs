@@ -379,9 +379,7 @@ impl Task {
             0 => Duration::ZERO,
             since => self.started.elapsed().saturating_sub(Duration::from_nanos(since)),
         };
-        (
-            Duration::from_nanos(self.user_time.load(Ordering::Relaxed)) + running,
-            Duration::from_nanos(self.system_time.load(Ordering::Relaxed)),
-        )
+        let user = Duration::from_nanos(self.user_time.load(Ordering::Relaxed)) + running;
+        (self.group.bounded(user), Duration::from_nanos(self.system_time.load(Ordering::Relaxed)))
     }
 }

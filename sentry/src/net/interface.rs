@@ -107,12 +107,14 @@ fn configuration(current: &mut Current, net: &Arc<NetNamespace>, argument: u64) 
     let room = usize::try_from(conf.len).map_err(|_| Errno::EINVAL)?;
     let mut out = Vec::new();
     for interface in net.stack().interfaces() {
-        let Some((ip, _)) = v4(&interface) else { continue };
-        let mut request = IfReq { name: named(interface.name.as_bytes()), ..IfReq::default() };
-        let address = encode_inet(s::AF_INET, (ip, 0).into());
-        request.data[..address.len()].copy_from_slice(&address);
-        if conf.buf == 0 || out.len() + size_of::<IfReq>() <= room {
-            out.extend_from_slice(request.as_bytes());
+        for address in &interface.addresses {
+            let IpAddr::V4(ip) = address.ip else { continue };
+            let mut request = IfReq { name: named(interface.name.as_bytes()), ..IfReq::default() };
+            let address = encode_inet(s::AF_INET, (ip, 0).into());
+            request.data[..address.len()].copy_from_slice(&address);
+            if conf.buf == 0 || out.len() + size_of::<IfReq>() <= room {
+                out.extend_from_slice(request.as_bytes());
+            }
         }
     }
     if conf.buf != 0 {

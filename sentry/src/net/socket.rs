@@ -267,6 +267,10 @@ impl FileOperations for Socket {
         self
     }
 
+    fn has_fasync(&self) -> bool {
+        true
+    }
+
     fn read_at(&self, _: &OpenFile, buf: &mut [u8], _: u64) -> Result<usize> {
         self.operations.receive(buf, MsgFlags::empty()).map(|r| r.copied)
     }

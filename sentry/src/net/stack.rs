@@ -44,6 +44,36 @@ pub struct Rules {
     pub send_buffer: usize,
     /// SO_RCVBUF.
     pub receive_buffer: usize,
+    /// What marks the packets.
+    pub marks: Marks,
+    /// IP_RECVERR, IPV6_RECVERR.
+    pub receive_errors: bool,
+}
+
+/// What the header of a packet says besides addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// How many hops it may go.
+    pub ttl: u8,
+    /// Its type of service, or traffic class.
+    pub tos: u8,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self { ttl: 64, tos: 0 }
+    }
+}
+
+/// An error that came back for a datagram that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// What is wrong.
+    pub error: Errno,
+    /// Where it was sent to.
+    pub to: SocketAddr,
+    /// What was sent.
+    pub data: Vec<u8>,
 }
 
 /// What was received.
@@ -57,6 +87,8 @@ pub struct Arrival {
     pub from: Option<SocketAddr>,
     /// The address that it was sent to.
     pub to: Option<IpAddr>,
+    /// What marked it.
+    pub marks: Marks,
 }
 
 /// One end of inet traffic. Nothing blocks; `EAGAIN` says to wait on [`Endpoint::poll`].
@@ -90,6 +122,10 @@ pub trait Endpoint: Send + Sync {
     fn poll(&self, waiter: Option<&mut Waiter>) -> PollEvents;
     /// Takes the pending error.
     fn take_error(&self) -> Option<Errno>;
+    /// Takes the next of the errors that came back. `EAGAIN`.
+    fn take_returned(&self) -> Result<Returned> {
+        Err(Errno::EAGAIN)
+    }
     /// The state, numbered as TCP's.
     fn state(&self) -> u8;
     /// Bytes to be read here, and bytes that the peer has not read.

@@ -166,6 +166,7 @@ int main(void) {
     SAY(shutdown(c, 3));
     SAY(shutdown(c, SHUT_RDWR));
     SAY(shutdown(c, SHUT_RDWR));
+    usleep(100000);
     printf("shut both ways: state %d poll %#x\n", state(c), events(c, 0));
     int u = socket(AF_INET, SOCK_DGRAM, 0);
     SAY(listen(u, 1));

@@ -1,4 +1,4 @@
-// What TCP_INFO, poll and recv say of a connection on its way to its end; SO_LINGER; urgent data.
+// What TCP_INFO, poll and recv say of a connection on its way to its end; SO_LINGER.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -128,22 +128,6 @@ int main(void) {
     got("end", c, 0);
     close(c);
     printf("short linger: %s\n", setsockopt(l, SOL_SOCKET, SO_LINGER, &linger, 4) ? strerror(errno) : "ok");
-
-    pair();
-    send(c, "ab", 2, 0);
-    send(c, "!", 1, MSG_OOB);
-    send(c, "cd", 2, 0);
-    settle();
-    printf("urgent: %#x\n", events(a));
-    got("up to the mark", a, 0);
-    printf("at mark %d\n", bytes(a, SIOCATMARK));
-    got("urgent", a, MSG_OOB);
-    got("urgent again", a, MSG_OOB);
-    got("behind the mark", a, 0);
-    int on = 1;
-    setsockopt(a, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
-    got("urgent inline", a, MSG_OOB);
-    end();
     close(l);
     return 0;
 }

@@ -3,8 +3,9 @@
 # What a fresh network namespace and the loopback inside the sandbox have in common.
 ip -o link show lo | sed 's/ state .*//'
 ip -o -4 addr show dev lo | awk '{print $2, $3, $4}'; ip -o -6 addr show dev lo | awk '{print $2, $3, $4}'
-ip route get 127.0.0.1 | head -1 | sed 's/ uid.*//'
+ip route get 127.0.0.1 | head -1 | sed 's/ uid.*//; s/ *$//'
 ip rule | wc -l; ip link show nosuch 2>&1
+for file in address carrier flags ifindex mtu operstate tx_queue_len type; do echo $file $(cat /sys/class/net/lo/$file); done
 cut -d: -f1 /proc/net/dev | grep -c '^ *lo$'
 /usr/bin/python3 - <<'P'
 import socket, subprocess
@@ -15,7 +16,7 @@ def run(*command): return subprocess.run(command, capture_output=True, text=True
 def listed(*flags):
     return sorted(" ".join(line.split()[:2] + line.split()[4:5]) for line in run("ss", "-Hn", *flags, "-a").splitlines() if ":471" in line.split()[3] + line.split()[4])
 for flags in ["-4t", "-6t", "-4u"]:
-    print(flags, [l.replace(str(client.getsockname()[1]), "PORT") for l in listed(flags[:2], "-" + flags[2])])
+    print(flags, sorted(l.replace(str(client.getsockname()[1]), "PORT") for l in listed(flags[:2], "-" + flags[2])))
 import os
 def state(name, port):
     for line in open("/proc/net/" + name):

@@ -5,6 +5,7 @@ use std::task::Poll;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use super::deaths;
 use super::kept::{self, Kept, Pool};
 use super::kick::{self, Kicks};
 use super::placement::Placement;
@@ -40,6 +41,9 @@ enum Detour {
     Return { stack: u64, registers: Registers },
 }
 
+/// Every so many runs it is looked how much memory the process has used.
+const RUNS_A_LOOK: u32 = 64;
+
 /// The words of a `sigcontext` and where it points to its vector state.
 const SIGCONTEXT_STATE: u64 = 40 + 184;
 /// Where the software-reserved bytes of an XSAVE image lie: on the way out the components that the host has enabled.
@@ -65,7 +69,9 @@ pub struct PtraceContext {
     extended: Option<Vec<u8>>,
     kicks: Arc<Kicks>,
     ran: Duration,
+    runs: u32,
     placement: Option<Placement>,
+    on_death: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl PtraceContext {
@@ -89,7 +95,9 @@ impl PtraceContext {
             extended: None,
             kicks: Arc::new(Kicks::default()),
             ran: Duration::ZERO,
+            runs: 0,
             placement: None,
+            on_death: None,
         }
     }
 
@@ -105,23 +113,26 @@ impl PtraceContext {
             return Ok(());
         }
         let tid = self.thread.outer;
-        if self.kept.take().is_some() {
-            self.attached = true;
+        let again = self.kept.take().is_some();
+        if again {
             self.placement = kept::resume();
-            match self.extended.take() {
-                Some(state) => raw::set_extended_state(tid, &state)?,
-                None => self.reset_extended_state(),
-            }
-            return Ok(());
+        } else {
+            raw::seize(tid)?;
         }
-        raw::seize(tid)?;
         self.attached = true;
-        raw::interrupt(tid)?;
-        park(tid)?;
-        raw::unblock_signals(tid)?;
-        self.placement = Some(Placement::new(tid));
-        if let Some(state) = self.extended.take() {
-            raw::set_extended_state(tid, &state)?;
+        if !again {
+            raw::interrupt(tid)?;
+            park(tid)?;
+            raw::unblock_signals(tid)?;
+            self.placement = Some(Placement::new(tid));
+        }
+        if let Some(tell) = &self.on_death {
+            deaths::watch(tid, tell.clone());
+        }
+        match self.extended.take() {
+            Some(state) => raw::set_extended_state(tid, &state)?,
+            None if again => self.reset_extended_state(),
+            None => {}
         }
         Ok(())
     }
@@ -153,6 +164,33 @@ impl PtraceContext {
         Ok(())
     }
 
+    fn wait(&self) -> Result<Stop, i32> {
+        if !self.runs.is_multiple_of(RUNS_A_LOOK) {
+            return raw::wait(self.thread.outer);
+        }
+        let (stop, used) = raw::wait_with_use(self.thread.outer)?;
+        self.stub.record_use(used.max_resident << 10, used.minor_faults);
+        Ok(stop)
+    }
+
+    /// Stops the thread once more without its having run, since use is told with a stop.
+    fn stop_again(&mut self) -> Result<(), i32> {
+        let tid = self.thread.outer;
+        raw::interrupt(tid)?;
+        raw::resume(tid)?;
+        loop {
+            match raw::wait_with_use(tid) {
+                Ok((Stop::Ended, _)) => return Err(libc::ESRCH),
+                Ok((_, used)) => {
+                    self.stub.record_use(used.max_resident << 10, used.minor_faults);
+                    return Ok(());
+                }
+                Err(libc::EINTR) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
     fn run(&mut self) -> Result<Exit, i32> {
         self.attach()?;
         let tid = self.thread.outer;
@@ -169,9 +207,10 @@ impl PtraceContext {
                 placement.begin();
             }
             let began = Instant::now();
+            self.runs = self.runs.wrapping_add(1);
             let stop = raw::resume(tid).and_then(|()| {
                 loop {
-                    match raw::wait(tid) {
+                    match self.wait() {
                         Err(libc::EINTR) => {}
                         stop => return stop,
                     }
@@ -404,6 +443,14 @@ impl Context for PtraceContext {
         }
     }
 
+    fn on_death(&mut self, tell: Arc<dyn Fn() + Send + Sync>) {
+        if self.attached {
+            deaths::watch(self.thread.outer, tell);
+        } else {
+            self.on_death = Some(tell);
+        }
+    }
+
     fn kicker(&self) -> Arc<dyn Kicker> {
         self.kicks.clone()
     }
@@ -425,9 +472,17 @@ impl Context for PtraceContext {
             return;
         }
         kick::set_tracee(0);
+        deaths::forget(self.thread.outer);
         match self.pool.keep(self.thread, self.placement.take()) {
             Ok(()) => self.retired = true,
             Err(placement) => self.placement = placement,
+        }
+    }
+
+    fn update_use(&mut self) {
+        if self.attached && !self.dead {
+            kick::set_tracee(0);
+            self.dead = self.stop_again().is_err();
         }
     }
 
@@ -441,9 +496,12 @@ impl Drop for PtraceContext {
         if let Some(kept) = self.kept.take() {
             return self.pool.put_back(kept);
         }
-        kick::set_tracee(0);
         if self.retired {
             return;
+        }
+        kick::set_tracee(0);
+        if self.attached {
+            deaths::forget(self.thread.outer);
         }
         if self.dead || self.stub.is_dead() {
             if self.attached {

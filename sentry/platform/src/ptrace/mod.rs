@@ -2,6 +2,7 @@
 //! task. Works on any Linux; the reference for correctness.
 
 mod context;
+mod deaths;
 pub(crate) mod kept;
 mod kick;
 mod placement;
@@ -36,6 +37,7 @@ impl Ptrace {
     /// As the host refuses.
     pub fn new(lead: Lead) -> Result<Arc<Self>, PlatformError> {
         kick::install_handler()?;
+        deaths::install()?;
         let (lead, signals): (Arc<Stub>, OwnedFd) = Stub::from_lead(lead)?;
         let watched = lead.signal_thread()?;
         let (ended, end) =

@@ -80,8 +80,12 @@ impl AddressSpace for Space {
         self.stub.cpu_time()
     }
 
-    fn resident_bytes(&self) -> Option<u64> {
-        None
+    fn peak_resident_bytes(&self) -> Option<u64> {
+        Some(self.stub.peak_resident_bytes()).filter(|&bytes| bytes > 0)
+    }
+
+    fn minor_faults(&self) -> u64 {
+        self.stub.minor_faults()
     }
 
     fn pid_hint(&self) -> Option<u32> {

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -46,6 +46,8 @@ pub struct Stub {
     /// The core that the mapper is on: that of who gave the last order, since a switch to another core costs more than
     /// most orders do.
     core: AtomicUsize,
+    peak_resident: AtomicU64,
+    minor_faults: AtomicU64,
 }
 
 struct Commands {
@@ -98,6 +100,8 @@ impl Stub {
             dead: AtomicBool::new(false),
             is_lead: true,
             core: AtomicUsize::new(usize::MAX),
+            peak_resident: AtomicU64::new(0),
+            minor_faults: AtomicU64::new(0),
         };
         let clear = [
             Order::new(libc::SYS_munmap, &[0, APPLICATION_END]),
@@ -304,6 +308,8 @@ impl Stub {
             dead: AtomicBool::new(false),
             is_lead: false,
             core: AtomicUsize::new(self.core.load(Ordering::Relaxed)),
+            peak_resident: AtomicU64::new(0),
+            minor_faults: AtomicU64::new(0),
         });
         child.order(&[Order::new(libc::SYS_getpid, &[])])?;
         drop(commands);
@@ -470,7 +476,7 @@ impl Stub {
         Ok(())
     }
 
-    /// One `process_vm_readv` or `process_vm_writev`; how many bytes it copied.
+    /// Copies between this process and the stub; how many bytes that went.
     ///
     /// # Safety
     /// `local` has `len` bytes, writable unless `write`.
@@ -478,22 +484,38 @@ impl Stub {
         if self.dead.load(Ordering::Relaxed) {
             return 0;
         }
-        // The host stops at the first page that faults, but only between the elements of the vector; one element a page
-        // makes the count exact.
-        let mut remotes: [libc::iovec; 17] = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; 17];
+        let whole = [remote_part(remote, len)];
+        // SAFETY: as this function's.
+        let got = unsafe { self.transfer(local, len, &whole, write) };
+        if got == len {
+            return got;
+        }
+        // The host stops at the first page that faults, but promises to do so only between the elements of the vector: one
+        // element a page makes the count exact.
+        let mut pages = [remote_part(0, 0); PIECE / PAGE_SIZE as usize + 1];
         let (mut at, mut left, mut used) = (remote, len, 0);
-        while left > 0 && used < remotes.len() {
+        while left > 0 && used < pages.len() {
             let n = left.min((PAGE_SIZE - at % PAGE_SIZE) as usize);
-            remotes[used] = libc::iovec { iov_base: at as *mut _, iov_len: n };
+            pages[used] = remote_part(at, n);
             used += 1;
             at += n as u64;
             left -= n;
         }
-        let local = libc::iovec { iov_base: local.cast(), iov_len: len - left };
+        // SAFETY: as this function's.
+        unsafe { self.transfer(local, len - left, &pages[..used], write) }
+    }
+
+    /// One `process_vm_readv` or `process_vm_writev` of these parts; how many bytes it copied.
+    ///
+    /// # Safety
+    /// As [`Self::copy`].
+    unsafe fn transfer(&self, local: *mut u8, len: usize, parts: &[libc::iovec], write: bool) -> usize {
+        let local = libc::iovec { iov_base: local.cast(), iov_len: len };
         let call = if write { libc::SYS_process_vm_writev } else { libc::SYS_process_vm_readv };
         // SAFETY: by this function's contract; remote addresses mean nothing in this process.
-        let got =
-            unsafe { libc::syscall(call, self.host_pid, &raw const local, 1_usize, remotes.as_ptr(), used, 0_usize) };
+        let got = unsafe {
+            libc::syscall(call, self.host_pid, &raw const local, 1_usize, parts.as_ptr(), parts.len(), 0_usize)
+        };
         usize::try_from(got).unwrap_or(0)
     }
 
@@ -507,6 +529,22 @@ impl Stub {
             return Duration::ZERO;
         }
         Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.clamp(0, 999_999_999) as u32)
+    }
+
+    /// Notes what a tracer has learnt of its use: the most bytes that were resident, and faults.
+    pub fn record_use(&self, peak_resident: u64, minor_faults: u64) {
+        self.peak_resident.fetch_max(peak_resident, Ordering::Relaxed);
+        self.minor_faults.fetch_max(minor_faults, Ordering::Relaxed);
+    }
+
+    /// The most bytes that were resident, as last noted; 0 before that.
+    pub fn peak_resident_bytes(&self) -> u64 {
+        self.peak_resident.load(Ordering::Relaxed)
+    }
+
+    /// Page faults without input, as last noted.
+    pub fn minor_faults(&self) -> u64 {
+        self.minor_faults.load(Ordering::Relaxed)
     }
 
     /// Kills it. Idempotent.
@@ -555,6 +593,10 @@ impl Drop for Stub {
             let _ = std::mem::ManuallyDrop::new(page);
         }
     }
+}
+
+fn remote_part(at: u64, len: usize) -> libc::iovec {
+    libc::iovec { iov_base: at as *mut _, iov_len: len }
 }
 
 fn check_range(at: u64, len: usize) -> Result<(), MemoryFault> {

@@ -336,10 +336,6 @@ impl FileOperations for Root {
         Seeking::Directory
     }
 
-    fn pollable(&self) -> bool {
-        false
-    }
-
     fn read_directory(&self, file: &OpenFile, from: u64, sink: &mut dyn FnMut(DirectoryEntry) -> bool) -> Result<()> {
         let above = file.path().map(Path::parent).and_then(|p| p.inode().ok().and_then(|i| i.attributes().ok()));
         let above = above.map_or(ROOT_NUMBER, |a| a.inode);

@@ -13,6 +13,7 @@ use moat_gofer::protocol::Change;
 use moat_gofer::protocol::attributes::change;
 
 use super::GoferFs;
+use super::ahead::Ahead;
 use super::changes::Watch;
 use super::directory::DirectoryFile;
 use super::file::RegularFile;
@@ -48,6 +49,10 @@ impl GoferInode {
 
     pub(super) fn node(&self) -> &Arc<Node> {
         &self.node
+    }
+
+    pub(super) fn ahead(&self) -> &Ahead {
+        &self.filesystem.ahead
     }
 
     /// A host socket that is connected to this unix socket of the host's. `ECONNREFUSED` unless the root allows it.
@@ -158,11 +163,27 @@ impl Inode for GoferInode {
         if self.node.opaque {
             return Err(Errno::ENOENT);
         }
-        let epoch = self.filesystem.epoch();
-        let found = self.node.client().look_up(&self.node.handle, name)?;
-        let inode = self.filesystem.child(&self.node, name, found);
+        if let Some(brought) = self.ahead().take(&self.node, name) {
+            return Ok(brought);
+        }
+        let along = self.ahead().next(&self.node, name);
+        let (epoch, valid) = (self.filesystem.epoch(), self.node.names_valid());
+        let names: Vec<&[u8]> = std::iter::once(name).chain(along.iter().map(|n| &n[..])).collect();
+        let mut found = match names.len() {
+            1 => vec![Some(self.node.client().look_up(&self.node.handle, name)?)],
+            _ => self.node.client().look_up_all(&self.node.handle, &names)?,
+        };
+        let brought = found.split_off(1);
+        let inode = self.filesystem.child(&self.node, name, found.pop().flatten().ok_or(Errno::ENOENT)?);
+        let brought = along.into_iter().zip(brought).filter_map(|(name, found)| {
+            let inode = self.filesystem.child(&self.node, &name, found?);
+            Some((name, inode))
+        });
+        let brought: Vec<_> = brought.collect();
         if self.filesystem.epoch() != epoch {
             inode.node.changed();
+        } else if !brought.is_empty() {
+            self.ahead().bring(&self.node, valid, brought);
         }
         Ok(inode)
     }
@@ -171,6 +192,9 @@ impl Inode for GoferInode {
         let valid = self.node.names_valid();
         if self.node.opaque || self.node.file_type != FileType::Directory || names.len() == 1 {
             return Answer::of_one(self.lookup(names[0]), valid);
+        }
+        if let Some(brought) = self.ahead().take(&self.node, names[0]) {
+            return Answer::of_one(Ok(brought), valid);
         }
         let epoch = self.filesystem.epoch();
         let (nodes, error) = match self.node.client().walk(&self.node.handle, names) {

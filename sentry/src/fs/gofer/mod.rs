@@ -11,6 +11,7 @@
 //!
 //! No lock is held over a round trip.
 
+mod ahead;
 mod changes;
 mod directory;
 mod file;
@@ -28,6 +29,7 @@ use moat_gofer::Client;
 use moat_gofer::client;
 use moat_gofer::protocol::sync;
 
+use ahead::Ahead;
 use changes::Watch;
 pub use inode::GoferInode;
 use node::Node;
@@ -55,6 +57,7 @@ pub struct GoferFs {
     donated: Mutex<VecDeque<Weak<Node>>>,
     /// What others do, in an owned tree.
     watch: Option<Watch>,
+    ahead: Ahead,
     this: Weak<GoferFs>,
 }
 
@@ -78,6 +81,7 @@ impl GoferFs {
             devices: Mutex::new(Rank::Leaf, vec![(host_device, device)]),
             root,
             watch,
+            ahead: Ahead::new(),
             inodes: Mutex::new(Rank::Leaf, HashMap::new()),
             donated: Mutex::new(Rank::Leaf, VecDeque::new()),
             this: this.clone(),

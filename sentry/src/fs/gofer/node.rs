@@ -102,7 +102,7 @@ impl Node {
                     write: None,
                 },
             ),
-            append: Mutex::new(Rank::FileLocks, ()),
+            append: Mutex::new(Rank::Append, ()),
         }
     }
 
@@ -243,6 +243,11 @@ impl Node {
         if children.len() > 64 && children.len().is_power_of_two() {
             children.retain(|_, child| child.strong_count() > 0);
         }
+    }
+
+    /// Whether what has this name here is known, as far as is known.
+    pub fn knows_child(&self, name: &[u8]) -> bool {
+        self.children.lock_nested().get(name).is_some_and(|child| child.strong_count() > 0)
     }
 
     /// Others have changed the contents or attributes of what has this name here. Whether that is known.

@@ -44,6 +44,10 @@ impl Mounted {
     }
 }
 
+fn of_gofer(inode: &Arc<dyn Inode>) -> &GoferInode {
+    inode.as_any().downcast_ref().unwrap()
+}
+
 fn memory() -> Arc<TmpFs> {
     TmpFs::new("tmpfs", "tmpfs", &TmpfsOptions::default(), 1 << 30).unwrap()
 }
@@ -178,6 +182,40 @@ fn changes_of_our_own_leave_what_is_cached_alone() {
     // One that fails may have been somebody else's doing.
     assert_eq!(root.unlink(b"file", &file), Err(Errno::ENOENT));
     assert_ne!(root.names_valid(), valid);
+}
+
+#[test]
+fn names_that_were_listed_are_asked_for_together() {
+    let mounted = Mounted::new(true);
+    for n in 0..100 {
+        fs::write(mounted.path(&format!("{n}")), "").unwrap();
+    }
+    mounted.filesystem.catch_up();
+    let root = mounted.root();
+    let of_root = of_gofer(&root);
+    let directory = open(&root, OpenFlags::DIRECTORY);
+    let mut names = Vec::new();
+    let mut keep = |entry: crate::fs::file::DirectoryEntry| {
+        names.push(entry.name);
+        true
+    };
+    directory.operations().unwrap().read_directory(&directory, 0, &mut keep).unwrap();
+    names.retain(|name| name != b"." && name != b"..");
+    let mut asked = 0;
+    let mut found = Vec::new();
+    for name in &names {
+        asked += u32::from(!mounted.filesystem.ahead.has_brought(of_root.node(), name));
+        found.push(root.lookup(name).unwrap());
+    }
+    assert_eq!((found.len(), asked), (100, 5));
+    // What was brought before somebody changed a name is not used.
+    fs::write(mounted.path("new"), "").unwrap();
+    found.clear();
+    directory.operations().unwrap().read_directory(&directory, 0, &mut |_| true).unwrap();
+    root.lookup(&names[0]).unwrap();
+    assert!(mounted.filesystem.ahead.has_brought(of_root.node(), &names[1]));
+    mounted.filesystem.catch_up();
+    assert!(mounted.filesystem.ahead.take(of_root.node(), &names[1]).is_none());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use moat_abi::stat::{FileType, Statfs, makedev};
 
 pub use file::GeneratedFile;
 pub use inode::KernInode;
-pub use snapshot::Snapshot;
+pub use snapshot::ListedDirectory;
 
 use super::inode::{FileSystem, Inode};
 use super::proc::Sysctl;

@@ -1,11 +1,10 @@
 //! Names of the merged tree: lookup, listing, and changes of directories.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use moat_abi::errno::Errno;
 use moat_abi::fcntl::OpenFlags;
-use moat_abi::stat::FileType;
 
 use super::OverlayFs;
 use super::node::Node;
@@ -13,9 +12,6 @@ use crate::Result;
 use crate::fs::OpenFile;
 use crate::fs::file::DirectoryEntry;
 use crate::fs::inode::{Answer, Found, Inode};
-
-/// Names of a directory, each with its inode number and type.
-type Names = BTreeMap<Vec<u8>, (u64, Option<FileType>)>;
 
 impl OverlayFs {
     /// What `name` is in a directory. `ENOENT`.
@@ -106,9 +102,9 @@ impl OverlayFs {
         self.keep(directory);
     }
 
-    /// The names below a directory.
-    fn list_below(directory: &Node) -> Result<Names> {
-        let mut all = BTreeMap::new();
+    /// What is below a directory, without `.` and `..`, in the order of below.
+    fn list_below(directory: &Node) -> Result<Vec<DirectoryEntry>> {
+        let mut all = Vec::new();
         let Some(lower) = directory.lower() else { return Ok(all) };
         let operations = lower.clone().open(OpenFlags::DIRECTORY)?;
         let file = OpenFile::new(operations.clone(), None, OpenFlags::DIRECTORY);
@@ -118,7 +114,7 @@ impl OverlayFs {
             operations.read_directory(&file, from, &mut |entry| {
                 from = entry.next;
                 if entry.name != b"." && entry.name != b".." {
-                    all.insert(entry.name, (entry.inode, entry.file_type));
+                    all.push(entry);
                 }
                 true
             })?;
@@ -131,14 +127,18 @@ impl OverlayFs {
     /// All children of a directory, without `.` and `..`.
     pub(super) fn list(&self, directory: &Arc<Node>) -> Result<Vec<DirectoryEntry>> {
         let mut all = Self::list_below(directory)?;
-        for (name, node) in &directory.names.lock().changed {
-            match node {
-                Some(node) => all.insert(name.clone(), (node.number(), Some(node.file_type()))),
-                None => all.remove(name),
-            };
+        let names = directory.names.lock();
+        if !names.changed.is_empty() {
+            all.retain(|entry| !names.changed.contains_key(&entry.name));
         }
-        let entry = |(name, (inode, file_type))| DirectoryEntry { inode, next: 0, file_type, name };
-        Ok(all.into_iter().map(entry).collect())
+        let added = names.changed.iter().filter_map(|(name, node)| Some((name, node.as_ref()?)));
+        all.extend(added.map(|(name, node)| DirectoryEntry {
+            inode: node.number(),
+            next: 0,
+            file_type: Some(node.file_type()),
+            name: name.clone(),
+        }));
+        Ok(all)
     }
 
     /// Marks an empty directory as removed. `ENOTEMPTY`. The caller holds the tree lock.
@@ -148,7 +148,7 @@ impl OverlayFs {
         }
         let below = Self::list_below(directory)?;
         let mut names = directory.names.lock();
-        let hidden = below.keys().all(|name| matches!(names.changed.get(name), Some(None)));
+        let hidden = below.iter().all(|entry| matches!(names.changed.get(&entry.name), Some(None)));
         if !hidden || names.changed.values().any(Option::is_some) {
             return Err(Errno::ENOTEMPTY);
         }

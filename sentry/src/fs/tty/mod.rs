@@ -276,6 +276,10 @@ impl FileOperations for Slave {
         self
     }
 
+    fn has_fasync(&self) -> bool {
+        true
+    }
+
     fn read_by(&self, task: &Arc<Task>, file: &OpenFile, buf: &mut [u8], offset: u64) -> Result<usize> {
         if !self.is_hung_up() {
             self.terminal.check_background(task, SIGTTIN)?;
@@ -395,6 +399,10 @@ impl Terminal {
 impl FileOperations for Master {
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn has_fasync(&self) -> bool {
+        true
     }
 
     fn read_at(&self, _: &OpenFile, buf: &mut [u8], _: u64) -> Result<usize> {

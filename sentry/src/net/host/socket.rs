@@ -264,9 +264,12 @@ impl Protocol for HostSocket {
             }
             name => name,
         };
-        options::find(s::SOL_SOCKET, plain)
-            .filter(|o| o.access != Access::Read)
-            .map(|_| self.set_host_option(task, s::SOL_SOCKET, plain, value))
+        options::find(s::SOL_SOCKET, plain).filter(|o| o.access != Access::Read)?;
+        let done = self.set_host_option(task, s::SOL_SOCKET, plain, value);
+        if let (Ok(()), s::SO_RCVLOWAT, Ok((mark, _))) = (done, plain, i32::read_from_prefix(value)) {
+            self.options.set_receive_low_water(mark.max(1));
+        }
+        Some(done)
     }
 
     fn take_error(&self) -> Option<Errno> {

@@ -46,7 +46,12 @@ fn is_local(ip: IpAddr) -> bool {
 
 /// Whether an endpoint may take this address. `EADDRNOTAVAIL`.
 fn check_bind(ip: IpAddr) -> Result<()> {
-    if is_local(ip) || ip.is_unspecified() { Ok(()) } else { Err(Errno::EADDRNOTAVAIL) }
+    let heard = match ip {
+        // What is sent to many has no owner, so that everybody may listen there.
+        IpAddr::V4(ip) => ip.is_broadcast() || ip.is_multicast(),
+        IpAddr::V6(_) => false,
+    };
+    if is_local(ip) || ip.is_unspecified() || heard { Ok(()) } else { Err(Errno::EADDRNOTAVAIL) }
 }
 
 /// Where something that is sent to `to` by an endpoint at `local` goes: the wildcard means this machine. `ENETUNREACH`
@@ -59,7 +64,10 @@ fn route(to: SocketAddr, local: Option<IpAddr>) -> Result<SocketAddr> {
         _ => return Err(Errno::ENETUNREACH),
     };
     match local {
-        Some(local) if !local.is_unspecified() && local.is_ipv4() != ip.is_ipv4() => Err(Errno::ENETUNREACH),
+        Some(local) if local.is_unspecified() || local.is_ipv4() == ip.is_ipv4() => Ok(SocketAddr::new(ip, to.port())),
+        // A v6 socket with a mapped address (ip6_dst_lookup_tail).
+        Some(local) if local.is_ipv4() => Err(Errno::EAFNOSUPPORT),
+        Some(_) => Err(Errno::ENETUNREACH),
         _ => Ok(SocketAddr::new(ip, to.port())),
     }
 }

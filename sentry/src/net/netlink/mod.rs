@@ -215,8 +215,10 @@ impl Protocol for NetlinkSocket {
         if to.pid != 0 {
             return Err(Errno::ECONNREFUSED);
         }
-        let answers: Vec<_> =
-            message::requests(message.data).iter().flat_map(|r| self.answer(r, port, privileged)).collect();
+        let answers: Vec<_> = message::requests(message.data)
+            .iter()
+            .flat_map(|r| message::regroup(&self.answer(r, port, privileged)))
+            .collect();
         {
             let mut state = self.state.lock();
             let bytes: usize = state.queue.iter().chain(&answers).map(Vec::len).sum();
