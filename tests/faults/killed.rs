@@ -129,9 +129,9 @@ fn without_its_gofer_a_container_has_no_files() {
     });
 }
 
-#[test]
-fn a_killed_stub_is_a_killed_process() {
-    let scene = Scene::new(&["sh", "-c", "sh -c 'while :; do :; done'; exit $?"]);
+/// `script` is what init's only child does.
+fn stub_killed(script: &str) {
+    let scene = Scene::new(&["sh", "-c", &format!("sh -c '{script}'; exit $?")]);
     let mut run = scene.spawn(&["run", "--bundle", scene.bundle.path(), ID]);
     let began = Instant::now();
     let child = loop {
@@ -148,6 +148,16 @@ fn a_killed_stub_is_a_killed_process() {
     let status = moat_tests::bundle::wait(&mut run, Duration::from_secs(20));
     assert_eq!(status.and_then(|s| s.code()), Some(137));
     scene.assert_nothing_left();
+}
+
+#[test]
+fn a_killed_stub_is_a_killed_process() {
+    stub_killed("while :; do :; done");
+}
+
+#[test]
+fn a_stub_that_is_killed_in_its_sleep_is_a_killed_process() {
+    stub_killed("exec sleep 1000");
 }
 
 fn parent(pid: i32) -> i32 {
