@@ -90,7 +90,7 @@ fn main() {
         }
     };
     let tried = shell.as_ref().is_some_and(|s| s.path().as_os_str() == from.as_str());
-    let lead = stub::birth::birth(0, || Ok(())).unwrap().finish().unwrap();
+    let lead = stub::birth::birth(0, stub::Interception::Ptrace, || Ok(())).unwrap().finish().unwrap();
     let platform = Ptrace::new(lead).unwrap();
     let config = ContainerConfig {
         id: "test".into(),

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use moat_platform::Platform;
 use moat_platform::ptrace::Ptrace;
-use moat_platform::stub::birth;
+use moat_platform::stub::{Interception, birth};
+use moat_platform::trap::Trap;
 use moat_sentry::control::config::{Network, Stdio};
 use moat_sentry::sandbox::{Sandbox, Start};
 use nix::errno::Errno;
@@ -135,7 +136,10 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     let _ = nix::sys::prctl::set_dumpable(false);
     let lead = newborn.finish().map_err(platform("set up init's process"))?;
     drop(go);
-    let platform: Arc<dyn Platform> = Ptrace::new(lead).map_err(platform("start the ptrace platform"))?;
+    let platform: Arc<dyn Platform> = match interception(&boot.platform) {
+        Interception::Ptrace => Ptrace::new(lead).map_err(platform("start the ptrace platform"))?,
+        Interception::Trap => Trap::new(lead).map_err(platform("start the trap platform"))?,
+    };
     confine::sentry(boot.config.network, boot.unlisted)
         .map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;
     let watched = platform.clone();
@@ -185,7 +189,7 @@ fn bear_lead(
     let go = unsafe { OwnedFd::from_raw_fd(go) };
     let user = if plan.maps.is_some() { libc::CLONE_NEWUSER } else { 0 };
     let flags = plan.namespaces | user | libc::CLONE_PARENT;
-    let newborn = birth::birth(flags, || lead::set_up(plan, names, &go, terminal))
+    let newborn = birth::birth(flags, interception(&boot.platform), || lead::set_up(plan, names, &go, terminal))
         .map_err(platform("birth of init's process"))?;
     let pid = newborn.pid();
     let set_up = || -> Result<(), Failure> {
@@ -203,6 +207,14 @@ fn bear_lead(
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     })?;
     Ok((newborn, go))
+}
+
+/// What `--platform` stands for.
+fn interception(platform: &str) -> Interception {
+    match platform {
+        "trap" => Interception::Trap,
+        _ => Interception::Ptrace,
+    }
 }
 
 fn write_map(pid: i32, name: &str, lines: &str) -> Result<(), Failure> {

@@ -15,6 +15,7 @@
 pub mod ptrace;
 pub mod registers;
 pub mod stub;
+pub mod trap;
 
 use std::sync::Arc;
 use std::task::Poll;

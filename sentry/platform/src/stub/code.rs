@@ -6,6 +6,7 @@
 //!   child begins.
 //! * `forked`: a forked mapper puts its own order page in place of its parent's and goes on as a mapper.
 //! * `thread`: an application thread leaves the descriptor table, confines itself and parks until it is traced.
+//! * `watch`: ends the lead, and with it all stubs, when the sentry has ended.
 //! * `signals`: hands the signals that the lead gets on to the sentry.
 //! * `handler`: an application thread saves its vector state into the signal frame that the sentry has written (at rcx),
 //!   takes the one that handlers start with, and goes on at r11 with r8 as rdx and r9 as rax.
@@ -202,6 +203,20 @@ global_asm!(
     "mov eax, 1",
     "syscall",
     "jmp moat_stub_signals",
+    // ---- the lead's watch over the sentry: a pipe into which nobody writes ends
+    ".globl moat_stub_watch",
+    "moat_stub_watch:",
+    "mov edi, [r12 + {WATCH_PIPE}]",
+    "mov rsi, r12",
+    "mov edx, 1",
+    "xor eax, eax",
+    "syscall",
+    "test rax, rax",
+    "jnz moat_stub_watch",
+    "mov edi, 137",
+    "mov eax, 231",
+    "syscall",
+    "ud2",
     "9: .byte 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32",
     ".byte 33,34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59,60,61,62,63,64",
     ".globl moat_stub_end",
@@ -217,6 +232,7 @@ global_asm!(
     ONE = const offset::ONE,
     SIGNAL_SET = const offset::SIGNAL_SET,
     SIGNAL_PIPE = const offset::SIGNAL_PIPE,
+    WATCH_PIPE = const offset::WATCH_PIPE,
     ENTRIES = const offset::ENTRIES,
     FILTER = const FILTER_OFFSET,
     STATE_SAVED = const STATE_SAVED,
@@ -244,6 +260,7 @@ unsafe extern "C" {
     static moat_stub_exit: u8;
     static moat_stub_exchange: u8;
     static moat_stub_signals: u8;
+    static moat_stub_watch: u8;
     static moat_stub_handler: u8;
     static moat_stub_sigreturn: u8;
 }
@@ -273,6 +290,8 @@ pub enum Entry {
     /// See the module.
     Signals,
     /// See the module.
+    Watch,
+    /// See the module.
     Handler,
     /// See the module.
     Sigreturn,
@@ -289,6 +308,7 @@ impl Entry {
             Self::Exit => &raw const moat_stub_exit,
             Self::Exchange => &raw const moat_stub_exchange,
             Self::Signals => &raw const moat_stub_signals,
+            Self::Watch => &raw const moat_stub_watch,
             Self::Handler => &raw const moat_stub_handler,
             Self::Sigreturn => &raw const moat_stub_sigreturn,
         };

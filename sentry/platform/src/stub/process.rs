@@ -1,6 +1,6 @@
 //! One stub process, commanded through its mapper.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -71,14 +71,23 @@ impl Stubs {
     pub fn vdso(&self) -> Option<&Vdso> {
         self.vdso.as_ref()
     }
+
+    /// Puts a descriptor into the mappers' table; its number there.
+    ///
+    /// # Errors
+    /// `EMFILE` when the table is full, `EIO` when the thread is gone.
+    pub fn share(&self, fd: BorrowedFd<'_>) -> Result<i32, PlatformError> {
+        self.table.add(fd)
+    }
 }
 
 impl Stub {
-    /// Takes command of a lead: clears it, and learns its number. Also gives the pipe by which its signals arrive.
+    /// Takes command of a lead: clears it, and learns its number. Also gives the pipe by which its signals
+    /// arrive, and the one whose end ends its watch.
     ///
     /// # Errors
     /// As the host refuses.
-    pub fn from_lead(lead: Lead) -> Result<(Arc<Self>, OwnedFd), PlatformError> {
+    pub fn from_lead(lead: Lead) -> Result<(Arc<Self>, OwnedFd, OwnedFd), PlatformError> {
         let stubs = Arc::new(Stubs {
             orders: lead.orders,
             table: lead.table,
@@ -112,12 +121,17 @@ impl Stub {
             Order::new(libc::SYS_getpid, &[]),
         ];
         stub.inner_pid = stub.order(&clear)? as i32;
-        Ok((Arc::new(stub), lead.signals))
+        Ok((Arc::new(stub), lead.signals, lead.life))
     }
 
     /// What it shares with the other stubs.
     pub fn stubs(&self) -> &Arc<Stubs> {
         &self.stubs
+    }
+
+    /// A descriptor that becomes readable when it ends.
+    pub fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
     }
 
     /// Whether it is the container's lead.
@@ -352,7 +366,7 @@ impl Stub {
     /// # Errors
     /// As the host refuses (`EAGAIN`).
     pub fn thread(&self) -> Result<HostThread, PlatformError> {
-        self.clone_thread(Entry::Thread)
+        self.bear_thread(&[], Entry::Thread.address(), 0)
     }
 
     /// Starts the thread of the lead that hands its signals over.
@@ -360,10 +374,22 @@ impl Stub {
     /// # Errors
     /// As the host refuses.
     pub fn signal_thread(&self) -> Result<HostThread, PlatformError> {
-        self.clone_thread(Entry::Signals)
+        self.bear_thread(&[], Entry::Signals.address(), 0)
     }
 
-    fn clone_thread(&self, entry: Entry) -> Result<HostThread, PlatformError> {
+    /// Starts the thread of the lead that ends it when the sentry has ended.
+    ///
+    /// # Errors
+    /// As the host refuses.
+    pub fn watch_thread(&self) -> Result<HostThread, PlatformError> {
+        self.bear_thread(&[], Entry::Watch.address(), 0)
+    }
+
+    /// Starts a thread at `entry`, after other orders, with this stack pointer (0 for none).
+    ///
+    /// # Errors
+    /// As the host refuses.
+    pub fn bear_thread(&self, before: &[Order], entry: u64, stack: u64) -> Result<HostThread, PlatformError> {
         let flags = libc::CLONE_VM
             | libc::CLONE_FS
             | libc::CLONE_FILES
@@ -371,8 +397,9 @@ impl Stub {
             | libc::CLONE_THREAD
             | libc::CLONE_SYSVSEM;
         let commands = self.commands.lock();
-        let clone = Order::new(libc::SYS_clone, &[flags as u64]);
-        let inner = self.order_locked(&commands, &[clone], entry.address()).map_err(|(_, e)| e)? as i32;
+        let mut orders = before.to_vec();
+        orders.push(Order::new(libc::SYS_clone, &[flags as u64, stack]));
+        let inner = self.order_locked(&commands, &orders, entry).map_err(|(_, e)| e)? as i32;
         let outer = self.translate(&commands, inner)?;
         Ok(HostThread { outer, inner })
     }
