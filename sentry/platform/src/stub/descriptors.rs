@@ -46,13 +46,8 @@ impl SharedTable {
             .name("descriptors".into())
             .stack_size(128 << 10)
             .spawn(move || {
-                // A handler would find other descriptors here than it means.
-                // SAFETY: sigset_t is plain data, and the calls fill it.
-                unsafe {
-                    let mut all: libc::sigset_t = std::mem::zeroed();
-                    libc::sigfillset(&raw mut all);
-                    libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
-                }
+                // A handler that ran here would take a number of this table for one of the sentry's.
+                let _ = nix::sys::signal::SigSet::all().thread_block();
                 // The other side must be out of this table before it is emptied.
                 if has_left.recv().is_ok() {
                     close_all_but(&kept);
