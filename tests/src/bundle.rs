@@ -11,6 +11,7 @@ use crate::run::moat_binary;
 use crate::said::Said;
 
 /// A bundle of a static BusyBox. With it go all containers of its state directory.
+#[derive(Debug)]
 pub struct Bundle {
     directory: tempfile::TempDir,
 }
@@ -18,10 +19,15 @@ pub struct Bundle {
 impl Bundle {
     /// A bundle whose process has these arguments.
     pub fn new(arguments: &[&str]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let rootfs = directory.path().join("rootfs");
-        busybox::make_root(&rootfs).unwrap();
-        let bundle = Self { directory };
+        let bundle = Self::with_empty_root(arguments);
+        busybox::make_root(&bundle.file("rootfs")).unwrap();
+        bundle
+    }
+
+    /// A bundle in whose root filesystem there is nothing.
+    pub fn with_empty_root(arguments: &[&str]) -> Self {
+        let bundle = Self { directory: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(bundle.file("rootfs")).unwrap();
         assert_eq!(bundle.run(&["spec", "--bundle", bundle.path()]).code, 0);
         bundle.edit(|config| {
             config["process"]["terminal"] = false.into();

@@ -2,5 +2,7 @@
 
 pub mod bundle;
 pub mod busybox;
+pub mod container;
+pub mod debian;
 pub mod run;
 pub mod said;

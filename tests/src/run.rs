@@ -1,5 +1,5 @@
 //! Runs a program natively and in Moat, in the same surroundings, and compares: a fresh directory, which is also where it
-//! lies, nothing on standard input, an environment of three variables.
+//! lies, nothing on standard input, an environment of few variables.
 
 use std::fmt;
 use std::fs;
@@ -13,6 +13,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+
+use crate::container::{self, Container};
+
+/// All that a program's environment holds.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("LANG", "C"),
+    ("HOME", "/"),
+    ("TERM", "xterm"),
+];
 
 /// What somebody who holds the output open after the program's end gets.
 const LINGER: Duration = Duration::from_secs(2);
@@ -30,6 +40,27 @@ pub struct Subject<'a> {
     pub starter: &'a [&'a str],
     /// Longer than it takes, also on a busy machine.
     pub timeout: Duration,
+}
+
+/// Where it is run.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// On this machine.
+    Host,
+    /// In a sandbox over this machine's root, by `moat do`.
+    Sandbox {
+        /// The runtime under test.
+        moat: &'a Path,
+        /// Its platform.
+        platform: &'a str,
+    },
+    /// In a container with the root of a Debian.
+    Container {
+        /// That root.
+        debian: &'a Path,
+        /// The runtime.
+        runtime: container::Runtime<'a>,
+    },
 }
 
 /// How a program ended.
@@ -98,59 +129,105 @@ pub fn compare(expected_name: &str, expected: &Run, found_name: &str, found: &Ru
     Err(message)
 }
 
-/// Runs it on Linux.
-///
-/// # Errors
-/// What keeps it from being run.
-pub fn natively(subject: Subject<'_>) -> Result<Run> {
-    in_fresh_directory(subject, None, |_, copy| {
-        let mut command = Command::new(subject.starter[0]);
-        command.args(&subject.starter[1..]).arg(copy);
-        command
-    })
+/// A command that is yet to be started, and what must live as long as it.
+#[derive(Debug)]
+pub struct Ready<'a> {
+    /// The command. Its streams are not set.
+    pub command: Command,
+    place: Place<'a>,
+    /// Goes with it.
+    _directory: Directory,
 }
 
-/// Runs it in a sandbox over the host's root.
-///
-/// # Errors
-/// What keeps it from being run.
-pub fn in_moat(moat: &Path, platform: &str, subject: Subject<'_>) -> Result<Run> {
-    in_fresh_directory(subject, Some(moat), |directory, copy| {
-        let directory = directory.to_string_lossy();
-        let mut command = Command::new(moat);
-        command.args(["do", "--no-tty", "--rw", "--platform", platform]);
-        command.args(["--volume", &format!("{directory}:{directory}"), "--cwd", &directory, "--"]);
-        command.args(subject.starter).arg(copy);
-        command
-    })
+/// The fresh directory.
+#[derive(Debug)]
+enum Directory {
+    OfHost { _directory: tempfile::TempDir },
+    OfContainer { _container: Container },
 }
 
-fn in_fresh_directory(
-    subject: Subject<'_>,
-    moat: Option<&Path>,
-    command: impl FnOnce(&Path, &Path) -> Command,
-) -> Result<Run> {
-    let directory = tempfile::Builder::new().prefix("moat-").tempdir().context("create a directory")?;
-    let copy = directory.path().join("program");
-    fs::copy(subject.file, &copy).with_context(|| format!("copy {}", subject.file.display()))?;
-    let mut command = command(directory.path(), &copy);
-    command.env_clear().envs([("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")]);
-    command.envs([("LANG", "C"), ("HOME", "/")]).current_dir(&directory);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A group of its own, so that all of it can be killed.
-    let mut child = command.process_group(0).spawn().with_context(|| format!("start {:?}", command.get_program()))?;
-    let output = reader(child.stdout.take());
-    let errors = reader(child.stderr.take());
-    let ending = wait(&mut child, subject.timeout)?;
-    if let (Ending::Timeout, Some(moat)) = (&ending, moat) {
-        // The sandbox outlives a killed `moat do`, as a container its engine; it is named after its process.
-        let id = format!("do-{}", child.id());
-        Command::new(moat).args(["delete", "--force", &id]).output().context("delete the sandbox")?;
+impl<'a> Place<'a> {
+    /// Makes what it takes to run the subject here: on its standard streams, which are a terminal or not.
+    ///
+    /// # Errors
+    /// What cannot be made.
+    pub fn ready(self, subject: Subject<'_>, terminal: bool) -> Result<Ready<'a>> {
+        let copy_into = |directory: &Path| {
+            let copy = directory.join("program");
+            fs::copy(subject.file, &copy).with_context(|| format!("copy {}", subject.file.display()))?;
+            Ok::<_, anyhow::Error>(copy)
+        };
+        if let Place::Container { debian, runtime } = self {
+            let container = Container::new(debian, runtime)?;
+            copy_into(&container.directory())?;
+            let starter = subject.starter.iter().copied();
+            let arguments: Vec<&str> = starter.chain([container::PROGRAM]).collect();
+            let mut command = container.command(&arguments, ENVIRONMENT, terminal);
+            command.env_clear().envs(ENVIRONMENT.iter().copied());
+            return Ok(Ready { command, place: self, _directory: Directory::OfContainer { _container: container } });
+        }
+        let directory = tempfile::Builder::new().prefix("moat-").tempdir().context("create a directory")?;
+        let copy = copy_into(directory.path())?;
+        let mut command = match self {
+            Place::Sandbox { moat, platform } => {
+                let path = directory.path().to_string_lossy();
+                let mut command = Command::new(moat);
+                command.args(["do", "--rw", "--platform", platform]);
+                command.args(if terminal { None } else { Some("--no-tty") });
+                command.args(["--volume", &format!("{path}:{path}"), "--cwd", &path, "--"]).args(subject.starter);
+                command
+            }
+            _ => {
+                let mut command = Command::new(subject.starter[0]);
+                command.args(&subject.starter[1..]);
+                command
+            }
+        };
+        command.arg(copy).env_clear().envs(ENVIRONMENT.iter().copied()).current_dir(&directory);
+        Ok(Ready { command, place: self, _directory: Directory::OfHost { _directory: directory } })
     }
-    Ok(Run { ending, output: collect(&output), errors: collect(&errors) })
+
+    /// Runs the subject to its end.
+    ///
+    /// # Errors
+    /// What keeps it from being run.
+    pub fn run(self, subject: Subject<'_>) -> Result<Run> {
+        let mut ready = self.ready(subject, false)?;
+        let command = &mut ready.command;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A group of its own, so that all of it can be killed.
+        let mut child =
+            command.process_group(0).spawn().with_context(|| format!("start {:?}", command.get_program()))?;
+        let output = reader(child.stdout.take());
+        let errors = reader(child.stderr.take());
+        let ending = wait(&mut child, subject.timeout)?;
+        if ending == Ending::Timeout {
+            ready.delete(&child)?;
+        }
+        Ok(Run { ending, output: collect(&output), errors: collect(&errors) })
+    }
 }
 
-fn wait(child: &mut Child, timeout: Duration) -> Result<Ending> {
+impl Ready<'_> {
+    /// Deletes the sandbox of a command that was killed: it outlives `moat do`, as a container its engine.
+    ///
+    /// # Errors
+    /// If the runtime cannot be started.
+    pub fn delete(&self, child: &Child) -> Result<()> {
+        if let Place::Sandbox { moat, .. } = self.place {
+            // It is named after its process.
+            let id = format!("do-{}", child.id());
+            Command::new(moat).args(["delete", "--force", &id]).output().context("delete the sandbox")?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for a command that leads its process group; one that does not end in time is killed.
+///
+/// # Errors
+/// If it cannot be waited for.
+pub fn wait(child: &mut Child, timeout: Duration) -> Result<Ending> {
     let end = Instant::now() + timeout;
     loop {
         if let Some(status) = child.try_wait().context("wait for the program")? {
