@@ -143,7 +143,7 @@ pub struct Ready<'a> {
 #[derive(Debug)]
 enum Directory {
     OfHost { _directory: tempfile::TempDir },
-    OfContainer { _container: Container },
+    OfContainer { _container: Box<Container> },
 }
 
 impl<'a> Place<'a> {
@@ -164,7 +164,7 @@ impl<'a> Place<'a> {
             let arguments: Vec<&str> = starter.chain([container::PROGRAM]).collect();
             let mut command = container.command(&arguments, ENVIRONMENT, terminal);
             command.env_clear().envs(ENVIRONMENT.iter().copied());
-            return Ok(Ready { command, place: self, _directory: Directory::OfContainer { _container: container } });
+            return Ok(Ready { command, place: self, _directory: Directory::OfContainer { _container: Box::new(container) } });
         }
         let directory = tempfile::Builder::new().prefix("moat-").tempdir().context("create a directory")?;
         let copy = copy_into(directory.path())?;
