@@ -4,5 +4,6 @@
 mod errors;
 mod lifecycle;
 mod plain;
+mod seccomp;
 
 use moat_tests::bundle;

@@ -164,7 +164,11 @@ impl<'a> Place<'a> {
             let arguments: Vec<&str> = starter.chain([container::PROGRAM]).collect();
             let mut command = container.command(&arguments, ENVIRONMENT, terminal);
             command.env_clear().envs(ENVIRONMENT.iter().copied());
-            return Ok(Ready { command, place: self, _directory: Directory::OfContainer { _container: Box::new(container) } });
+            return Ok(Ready {
+                command,
+                place: self,
+                _directory: Directory::OfContainer { _container: Box::new(container) },
+            });
         }
         let directory = tempfile::Builder::new().prefix("moat-").tempdir().context("create a directory")?;
         let copy = copy_into(directory.path())?;
