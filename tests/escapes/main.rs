@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod attack;
+mod hostile;
 
 use std::io::Write;
 use std::os::linux::net::SocketAddrExt;
@@ -133,7 +134,7 @@ fn no_privilege_reaches_the_host() {
 }
 
 #[test]
-fn a_device_of_the_hosts_is_not_opened_on_a_volume() {
+fn a_device_of_the_hosts_is_neither_opened_nor_made_on_a_volume() {
     let script =
         "for d in /volume/mem /mem /volume/disk; do cat $d > /dev/null 2>&1 && echo opened $d; done; echo done";
     let attack = Attack::new(&["sh", "-c", script]);
@@ -145,8 +146,12 @@ fn a_device_of_the_hosts_is_not_opened_on_a_volume() {
     ] {
         mknod(&attack.bundle.file(path), kind, Mode::from_bits_truncate(0o666), device).unwrap();
     }
+    symlink("busybox", attack.bundle.file("rootfs/bin/mknod")).unwrap();
     let said = attack.run();
     assert_eq!(said.out, "done\n", "{said:?}");
+    for name in ["made", "disk2"] {
+        assert!(!attack.bundle.file("volume").join(name).exists(), "a device was made on the host");
+    }
 }
 
 #[test]
