@@ -81,7 +81,7 @@ fn serve(numbers: &str) {
 fn all_requests_pass_the_filter() {
     let gofer = Gofer::start();
     let client = &gofer.client;
-    let root = client.attach(0).unwrap();
+    let root = client.attach(0).unwrap().0;
     let root = &root.handle;
     let (file, _, fd) = client.create(root, b"file", &new_file(0o4755)).unwrap();
     fs::File::from(fd).write_all(b"hello").unwrap();
@@ -155,7 +155,7 @@ fn it_has_no_more_than_it_needs() {
 
 fn a_killed_gofer_gives_eio() {
     let mut gofer = Gofer::start();
-    let root = gofer.client.attach(0).unwrap();
+    let root = gofer.client.attach(0).unwrap().0;
     gofer.process.0.kill().unwrap();
     gofer.process.0.wait().unwrap();
     assert_eq!(gofer.client.attributes(&root.handle).unwrap_err(), Errno::EIO);
@@ -165,7 +165,7 @@ fn a_killed_gofer_gives_eio() {
 
 fn a_gofer_that_is_killed_while_asked_gives_eio_to_all() {
     let mut gofer = Gofer::start();
-    let root = gofer.client.attach(0).unwrap();
+    let root = gofer.client.attach(0).unwrap().0;
     std::thread::scope(|scope| {
         let askers: Vec<_> = (0..6)
             .map(|_| {
@@ -189,7 +189,7 @@ fn a_gofer_that_is_killed_while_asked_gives_eio_to_all() {
 
 fn a_gofer_that_hangs_gives_eio() {
     let mut gofer = Gofer::start_with(Duration::from_millis(500));
-    let root = gofer.client.attach(0).unwrap();
+    let root = gofer.client.attach(0).unwrap().0;
     let pid = rustix::process::Pid::from_child(&gofer.process.0);
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
     let end = Instant::now() + Duration::from_secs(5);
@@ -228,7 +228,7 @@ fn it_ends_when_the_sentry_does() {
 /// Prints what a round trip costs, for who works on it.
 fn a_round_trip_is_quick() {
     let gofer = Gofer::start();
-    let root = gofer.client.attach(0).unwrap();
+    let root = gofer.client.attach(0).unwrap().0;
     fs::write(gofer.path("file"), "").unwrap();
     let start = Instant::now();
     for _ in 0..2000 {

@@ -46,10 +46,12 @@ pub enum Rank {
     Dentry,
     /// A directory inode of a filesystem in memory.
     Directory,
+    /// What others have changed in a tree that is cached, as it is taken note of.
+    OutsideChanges,
     /// Any other inode.
     Inode,
-    /// File locks of an inode.
-    FileLocks,
+    /// Writes that append to a file, one at a time.
+    Append,
     /// Moves of futex waiters between buckets.
     FutexMoves,
     /// Buckets of the futex table.

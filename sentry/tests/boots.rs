@@ -15,6 +15,7 @@ use moat_sentry::control::config::{Capabilities, ContainerConfig, Network, Proce
 use moat_sentry::fs::inode::{FileSystem, Inode, NewNode, NodeKind};
 use moat_sentry::fs::tmpfs::{TmpFs, TmpfsOptions};
 use moat_sentry::fs::{Dentry, Mount, MountNamespace, OpenFile};
+use moat_sentry::net::NetNamespace;
 use moat_sentry::sandbox::Sandbox;
 
 /// Copies a host directory into a tmpfs directory.
@@ -89,7 +90,7 @@ fn main() {
         }
     };
     let tried = shell.as_ref().is_some_and(|s| s.path().as_os_str() == from.as_str());
-    let lead = stub::birth::birth(0, || Ok(())).unwrap().finish().unwrap();
+    let lead = stub::birth::birth(0, stub::Interception::Ptrace, || Ok(())).unwrap().finish().unwrap();
     let platform = Ptrace::new(lead).unwrap();
     let config = ContainerConfig {
         id: "test".into(),
@@ -120,6 +121,7 @@ fn main() {
             stdio: Stdio::Files,
             extra_files: 0,
         },
+        ordinary_init: false,
         network: Network::None,
         seccomp: None,
         annotations: Default::default(),
@@ -131,7 +133,9 @@ fn main() {
         std::io::stderr().as_fd().try_clone_to_owned().unwrap(),
     ]
     .into();
-    let sandbox = Sandbox::in_tree(platform.clone(), &config, tree(from.as_ref()), None, files, None).unwrap();
+    let sandbox =
+        Sandbox::in_tree(platform.clone(), &config, NetNamespace::loopback(), tree(from.as_ref()), None, files, None)
+            .unwrap();
     sandbox.start();
     let status = sandbox.wait(1);
     println!("status {status:#x}");

@@ -1,5 +1,5 @@
 //! Linux is the oracle: each program of `programs/` runs natively and in Moat, on every platform, and must print the same
-//! text and end in the same way.
+//! text and end in the same way. Those whose name begins with `net_` run once more on the network namespace's own sockets.
 //!
 //! `cargo test -p moat-tests --test differential` needs `gcc` and a built `moat` (`MOAT_BINARY`, else the one beside this
 //! test). `-- --ignored` runs the programs natively only, several times each: is their output the same on every run?
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use moat_tests::run::{self, Ending, Place, STARTED_BY_A_SHELL, Subject};
+use moat_tests::run::{self, Ending, Network, Place, STARTED_BY_A_SHELL, Subject};
 
 /// The platforms that exist.
 const PLATFORMS: &[&str] = &["ptrace"];
@@ -32,7 +32,14 @@ fn main() {
         let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         for &platform in PLATFORMS {
             let source = source.clone();
-            trials.push(Trial::test(format!("{platform}::{name}"), move || agrees(&source, platform)));
+            if name.starts_with("net_") {
+                let source = source.clone();
+                let run = move || agrees(&source, platform, Network::Host);
+                let trial = Trial::test(format!("{platform}::host_network::{name}"), run);
+                trials.push(trial.with_ignored_flag(!run::can_make_networks()));
+            }
+            trials
+                .push(Trial::test(format!("{platform}::{name}"), move || agrees(&source, platform, Network::Default)));
         }
         trials.push(Trial::test(format!("native::{name}"), move || is_deterministic(&source)).with_ignored_flag(true));
     }
@@ -40,25 +47,26 @@ fn main() {
 }
 
 /// The program does in Moat what it does natively.
-fn agrees(source: &Path, platform: &str) -> Result<(), Failed> {
+fn agrees(source: &Path, platform: &str, network: Network) -> Result<(), Failed> {
     let moat = run::moat_binary().map_err(text)?;
     let program = compile::compile(source).map_err(text)?;
-    let native = Place::Host.run(subject(&program)).map_err(text)?;
+    let native = Place::Host { network }.run(subject(&program)).map_err(text)?;
     if let Ending::Timeout = native.ending {
         return Err(format!("natively it {}", native.ending).into());
     }
-    let inside = Place::Sandbox { moat: &moat, platform }.run(subject(&program)).map_err(text)?;
+    let inside = Place::Sandbox { moat: &moat, platform, network }.run(subject(&program)).map_err(text)?;
     run::compare("native", &native, platform, &inside).map_err(Failed::from)
 }
 
 fn is_deterministic(source: &Path) -> Result<(), Failed> {
     let program = compile::compile(source).map_err(text)?;
-    let first = Place::Host.run(subject(&program)).map_err(text)?;
+    let here = Place::Host { network: Network::Default };
+    let first = here.run(subject(&program)).map_err(text)?;
     if let Ending::Timeout = first.ending {
         return Err(format!("it {}", first.ending).into());
     }
     for _ in 1..REPETITIONS {
-        let later = Place::Host.run(subject(&program)).map_err(text)?;
+        let later = here.run(subject(&program)).map_err(text)?;
         run::compare("first run", &first, "later run", &later)?;
     }
     Ok(())

@@ -228,3 +228,17 @@ fn a_sleeping_container_that_is_killed_leaves_no_process() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn update_changes_how_many_processes_there_can_be() {
+    let bundle = Bundle::new(&["sleep", "1000"]);
+    bundle.create("c1");
+    bundle.run(&["start", "c1"]);
+    let fork = ["exec", "c1", "sh", "-c", "sleep 0 & sleep 0 & sleep 0 & sleep 0 & wait; echo done"];
+    assert_eq!(bundle.run(&fork).out, "done\n");
+    assert_eq!(bundle.run(&["update", "--pids-limit", "3", "c1"]).code, 0);
+    let said = bundle.run(&fork);
+    assert!(said.err.contains("can't fork"), "{said:?}");
+    assert_eq!(bundle.run(&["update", "--pids-limit", "-1", "c1"]).code, 0);
+    assert_eq!(bundle.run(&fork).out, "done\n");
+}

@@ -1,171 +1,37 @@
-//! Podman as root with this runtime: one test a promise. Skipped where there is no Podman.
+//! Podman with this runtime, as root and as an ordinary user: one test a promise. Skipped where there is no Podman.
 #![allow(missing_docs)]
 
+#[allow(dead_code, reason = "shared with the tests of faults")]
 mod engine;
+mod promises;
 
-use std::time::{Duration, Instant};
-
-use engine::Podman;
-
-const FOREVER: &str = "echo begun; trap 'exit 143' TERM; while :; do sleep 0.1; done";
-
-/// Until the container has said `text`.
-#[track_caller]
-fn await_log(podman: &Podman, name: &str, text: &str) {
-    let began = Instant::now();
-    while !podman.ok(&["logs", name]).contains(text) {
-        assert!(began.elapsed() < Duration::from_secs(10), "{name} does not say {text:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+/// Each promise is a test for each of those who run Podman.
+macro_rules! promises {
+    ($($name:ident)*) => {
+        mod root {
+            $(#[test] fn $name() { crate::engine::as_root(crate::promises::$name); })*
+        }
+        mod rootless {
+            $(#[test] fn $name() { crate::engine::as_ordinary_user(crate::promises::$name); })*
+        }
+    };
 }
 
-#[test]
-fn run_passes_output_and_status_on() {
-    let Some(podman) = Podman::new() else { return };
-    let script = "echo out; echo err >&2; exit 7";
-    let said = podman.run(&["run", "--rm", "--network=none", "busybox", "sh", "-c", script]);
-    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (7, "out\n", "err\n"));
-    let said = podman.run(&["run", "--rm", "--network=none", "busybox", "nosuch"]);
-    assert_eq!(said.code, 127, "{said:?}");
-    assert_eq!(podman.ok(&["ps", "-a", "-q"]), "");
-}
-
-#[test]
-fn run_takes_user_environment_directory_and_hostname() {
-    let Some(podman) = Podman::new() else { return };
-    let flags = ["run", "--rm", "--network=none", "-u", "5:6", "-e", "X=y z", "-w", "/tmp", "-h", "moat"];
-    let command = ["busybox", "sh", "-c", "id -u; id -g; echo $X; pwd; hostname"];
-    assert_eq!(podman.ok(&[&flags[..], &command].concat()), "5\n6\ny z\n/tmp\nmoat");
-}
-
-#[test]
-fn volumes_are_shared_with_the_host() {
-    let Some(podman) = Podman::new() else { return };
-    let shared = podman.file("shared");
-    std::fs::create_dir(&shared).unwrap();
-    std::fs::write(shared.join("in"), "from the host\n").unwrap();
-    let volume = format!("{}:/shared", shared.display());
-    let script = "cat /shared/in; echo back > /shared/out";
-    let out = podman.ok(&["run", "--rm", "--network=none", "-v", &volume, "busybox", "sh", "-c", script]);
-    assert_eq!(out, "from the host");
-    assert_eq!(std::fs::read_to_string(shared.join("out")).unwrap(), "back\n");
-    let read_only = format!("{volume}:ro");
-    let script = "echo no > /shared/out";
-    let said = podman.run(&["run", "--rm", "--network=none", "-v", &read_only, "busybox", "sh", "-c", script]);
-    assert!(said.code != 0 && said.err.contains("Read-only file system"), "{said:?}");
-}
-
-#[test]
-fn exec_runs_in_the_container() {
-    let Some(podman) = Podman::new() else { return };
-    podman.start("c", FOREVER);
-    let said = podman.run(&["exec", "-e", "X=1", "c", "sh", "-c", "echo $X; echo err >&2; exit 3"]);
-    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (3, "1\n", "err\n"));
-    assert_eq!(podman.run(&["exec", "c", "nosuch"]).code, 127);
-}
-
-#[test]
-fn stop_asks_by_sigterm() {
-    let Some(podman) = Podman::new() else { return };
-    podman.start("c", FOREVER);
-    await_log(&podman, "c", "begun");
-    let began = Instant::now();
-    podman.ok(&["stop", "-t", "10", "c"]);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    assert_eq!(podman.inspect("c", ".State.ExitCode"), "143");
-}
-
-#[test]
-fn stop_kills_who_does_not_hear() {
-    let Some(podman) = Podman::new() else { return };
-    podman.start("c", "echo begun; exec sleep 1000");
-    let began = Instant::now();
-    podman.ok(&["stop", "-t", "1", "c"]);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    assert_eq!(podman.inspect("c", ".State.ExitCode"), "137");
-}
-
-#[test]
-fn kill_sends_the_signal_that_is_named() {
-    let Some(podman) = Podman::new() else { return };
-    podman.start("c", "trap 'echo usr1; exit 9' USR1; echo begun; while :; do sleep 0.1; done");
-    await_log(&podman, "c", "begun");
-    podman.ok(&["kill", "-s", "USR1", "c"]);
-    assert_eq!(podman.ok(&["wait", "c"]), "9");
-    assert!(podman.ok(&["logs", "c"]).contains("usr1"));
-    podman.start("d", "while :; do :; done");
-    podman.ok(&["kill", "d"]);
-    assert_eq!(podman.ok(&["wait", "d"]), "137");
-}
-
-#[test]
-fn logs_ps_top_and_inspect_tell_of_it() {
-    let Some(podman) = Podman::new() else { return };
-    podman.start("c", "echo begun; echo err >&2; exec sleep 1000");
-    await_log(&podman, "c", "begun");
-    assert_eq!(podman.ok(&["ps", "--format", "{{.Names}} {{.Image}}"]), "c localhost/busybox:latest");
-    let top = podman.ok(&["top", "c"]);
-    assert!(top.contains("sleep 1000"), "{top}");
-    assert_eq!(podman.inspect("c", ".State.Status"), "running");
-    assert!(podman.inspect("c", ".OCIRuntime").ends_with("moat"));
-    assert!(podman.inspect("c", ".State.Pid").parse::<i32>().unwrap() > 0);
-}
-
-#[test]
-fn files_are_copied_in_and_out() {
-    let Some(podman) = Podman::new() else { return };
-    podman.start("c", FOREVER);
-    std::fs::write(podman.file("in"), "in\n").unwrap();
-    podman.ok(&["cp", podman.file("in").to_str().unwrap(), "c:/tmp/in"]);
-    assert_eq!(podman.ok(&["exec", "c", "cat", "/tmp/in"]), "in");
-    podman.ok(&["exec", "c", "sh", "-c", "echo out > /tmp/out"]);
-    podman.ok(&["cp", "c:/tmp/out", podman.file("out").to_str().unwrap()]);
-    assert_eq!(std::fs::read_to_string(podman.file("out")).unwrap(), "out\n");
-}
-
-#[test]
-fn commit_makes_an_image_of_what_was_written() {
-    let Some(podman) = Podman::new() else { return };
-    podman.start("c", "echo kept > /kept; echo begun; exec sleep 1000");
-    await_log(&podman, "c", "begun");
-    podman.ok(&["commit", "-q", "c", "image"]);
-    assert_eq!(podman.ok(&["run", "--rm", "--network=none", "image", "cat", "/kept"]), "kept");
-}
-
-#[test]
-fn pause_halts_it_and_unpause_lets_it_go_on() {
-    let Some(podman) = Podman::new() else { return };
-    podman.start("c", "while :; do echo tick; sleep 0.05; done");
-    await_log(&podman, "c", "tick");
-    podman.ok(&["pause", "c"]);
-    assert_eq!(podman.inspect("c", ".State.Status"), "paused");
-    std::thread::sleep(Duration::from_millis(100));
-    let before = podman.ok(&["logs", "c"]).len();
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(podman.ok(&["logs", "c"]).len(), before);
-    podman.ok(&["unpause", "c"]);
-    assert_eq!(podman.inspect("c", ".State.Status"), "running");
-    podman.ok(&["exec", "c", "true"]);
-}
-
-#[test]
-fn a_terminal_is_one() {
-    let Some(podman) = Podman::new() else { return };
-    let said = podman.on_terminal("run --rm -it --network=none busybox sh", "tty; echo $((6*7)); exit 5\n");
-    assert_eq!(said.code, 5, "{said:?}");
-    assert!(said.out.contains("/dev/") && said.out.contains("42"), "{said:?}");
-    podman.start("c", FOREVER);
-    let said = podman.on_terminal("exec -it c sh", "tty; echo $((6*7)); exit 6\n");
-    assert_eq!(said.code, 6, "{said:?}");
-    assert!(said.out.contains("/dev/") && said.out.contains("42"), "{said:?}");
-}
-
-#[test]
-fn restart_runs_it_again() {
-    let Some(podman) = Podman::new() else { return };
-    podman.start("c", FOREVER);
-    podman.ok(&["restart", "-t", "5", "c"]);
-    assert_eq!(podman.inspect("c", ".State.Status"), "running");
-    podman.ok(&["rm", "-f", "-t", "0", "c"]);
-    assert_eq!(podman.ok(&["ps", "-a", "-q"]), "");
+promises! {
+    run_passes_output_and_status_on
+    run_takes_user_environment_directory_and_hostname
+    volumes_are_shared_with_the_host
+    exec_runs_in_the_container
+    stop_asks_by_sigterm
+    stop_kills_who_does_not_hear
+    kill_sends_the_signal_that_is_named
+    logs_ps_top_and_inspect_tell_of_it
+    files_are_copied_in_and_out
+    a_copy_is_seen_by_who_has_looked_before
+    commit_makes_an_image_of_what_was_written
+    pause_halts_it_and_unpause_lets_it_go_on
+    a_terminal_is_one
+    restart_runs_it_again
+    top_tells_of_every_process
+    the_hosts_network_is_reached_where_that_is_asked_for
 }

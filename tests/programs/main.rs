@@ -2,7 +2,8 @@
 //! Moat, on every platform, and must print the same and end in the same way: over this machine's root (`moat do` against
 //! this machine), and in a container with the root of a fresh Debian (`moat run` against runc).
 //!
-//! A case names the Debian packages that it needs; one that lacks some is skipped and says so.
+//! A case names the Debian packages that it needs; one that lacks some is skipped and says so. One with a line
+//! `# network` runs once more on the network namespace's own sockets.
 
 mod screen;
 mod sessions;
@@ -17,7 +18,7 @@ use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
 use moat_tests::container::Runtime;
 use moat_tests::debian;
-use moat_tests::run::{self, Ending, Place, Run, Subject};
+use moat_tests::run::{self, Ending, Network, Place, Run, Subject};
 
 /// The platforms that exist.
 const PLATFORMS: &[&str] = &["ptrace"];
@@ -54,11 +55,17 @@ fn main() {
             eprintln!("programs: {name} is skipped over this root: {} not installed", missing.join(", "));
         }
         for &platform in PLATFORMS {
-            let (here, there, packages) = (case.clone(), case.clone(), packages.clone());
-            let trial = Trial::test(format!("{platform}::{name}"), move || agrees_here(&here, platform));
-            trials.push(trial.with_ignored_flag(!missing.is_empty()));
-            let name = format!("debian::{platform}::{name}");
-            let trial = Trial::test(name, move || agrees_in_debian(&there, &packages, platform));
+            let both = [(Network::Default, ""), (Network::Host, "host_network::")];
+            for (network, label) in both.into_iter().filter(|(n, _)| *n == Network::Default || case.has_network()) {
+                let case = case.clone();
+                let run = move || agrees_here(&case, platform, network);
+                let trial = Trial::test(format!("{platform}::{label}{name}"), run);
+                let possible = network == Network::Default || run::can_make_networks();
+                trials.push(trial.with_ignored_flag(!missing.is_empty() || !possible));
+            }
+            let (case, packages) = (case.clone(), packages.clone());
+            let run = move || agrees_in_debian(&case, &packages, platform);
+            let trial = Trial::test(format!("debian::{platform}::{name}"), run);
             trials.push(trial.with_ignored_flag(!no_debian.is_empty()));
         }
     }
@@ -84,6 +91,16 @@ impl Case {
         }
     }
 
+    /// Whether it is one of networks.
+    fn has_network(&self) -> bool {
+        match self {
+            Case::Script(path) => {
+                fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line == "# network"))
+            }
+            Case::Session(_) => false,
+        }
+    }
+
     fn run(&self, place: Place<'_>) -> Result<Run> {
         match self {
             Case::Script(file) => {
@@ -99,9 +116,9 @@ fn is_installed(package: &str) -> bool {
     output.is_ok_and(|o| o.stdout == b"installed")
 }
 
-fn agrees_here(case: &Case, platform: &str) -> Result<(), Failed> {
+fn agrees_here(case: &Case, platform: &str, network: Network) -> Result<(), Failed> {
     let moat = run::moat_binary().map_err(text)?;
-    agrees(case, Place::Host, Place::Sandbox { moat: &moat, platform }, platform)
+    agrees(case, Place::Host { network }, Place::Sandbox { moat: &moat, platform, network }, platform)
 }
 
 fn agrees_in_debian(case: &Case, packages: &BTreeSet<String>, platform: &str) -> Result<(), Failed> {

@@ -1,12 +1,13 @@
 //! A bundle, a state directory of its own, and the runtime that is driven with them.
 
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::busybox;
+use crate::person::Person;
 use crate::run::moat_binary;
 use crate::said::Said;
 
@@ -14,6 +15,32 @@ use crate::said::Said;
 #[derive(Debug)]
 pub struct Bundle {
     directory: tempfile::TempDir,
+    person: Option<Person>,
+}
+
+impl Said {
+    /// Runs a command to its end. The streams are files in `directory`: a container holds them for longer than its verb.
+    pub fn of(mut command: Command, directory: &Path) -> Self {
+        let stream = |name: &str| std::fs::File::create(directory.join(name)).unwrap();
+        command.stdout(stream("stdout")).stderr(stream("stderr"));
+        let mut child = command.spawn().unwrap();
+        let status = wait(&mut child, Duration::from_secs(60)).unwrap_or_else(|| panic!("{command:?} does not end"));
+        let read = |name: &str| String::from_utf8_lossy(&std::fs::read(directory.join(name)).unwrap()).into_owned();
+        Self { code: status.code().unwrap_or(-1), out: read("stdout"), err: read("stderr") }
+    }
+}
+
+/// Waits for a child; if it does not end in time it is killed.
+pub fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let began = Instant::now();
+    while began.elapsed() < patience {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    None
 }
 
 impl Bundle {
@@ -26,9 +53,34 @@ impl Bundle {
 
     /// A bundle in whose root filesystem there is nothing.
     pub fn with_empty_root(arguments: &[&str]) -> Self {
-        let bundle = Self { directory: tempfile::tempdir().unwrap() };
-        std::fs::create_dir(bundle.file("rootfs")).unwrap();
-        assert_eq!(bundle.run(&["spec", "--bundle", bundle.path()]).code, 0);
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("rootfs")).unwrap();
+        Self::of(directory, None, arguments)
+    }
+
+    /// The same for an ordinary user, with a user namespace; `None` where there can be none.
+    pub fn rootless(arguments: &[&str]) -> Option<Self> {
+        let person = Person::new().inspect_err(|why| eprintln!("skipped: {why:#}")).ok()?;
+        let directory = tempfile::tempdir().unwrap();
+        busybox::make_root(&directory.path().join("rootfs")).unwrap();
+        let bundle = Self::of(directory, Some(person), arguments);
+        bundle.edit(|config| {
+            let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+            namespaces.push(json!({ "type": "network" }));
+        });
+        Some(bundle)
+    }
+
+    fn of(directory: tempfile::TempDir, person: Option<Person>, arguments: &[&str]) -> Self {
+        if let Some(person) = &person {
+            // Who may not reach the directory in which it was built.
+            std::fs::copy(moat_binary().unwrap(), directory.path().join("moat")).unwrap();
+            person.own(directory.path()).unwrap();
+        }
+        let bundle = Self { directory, person };
+        let rootless = bundle.person.as_ref().map(|_| "--rootless");
+        let spec: Vec<&str> = ["spec", "--bundle", bundle.path()].into_iter().chain(rootless).collect();
+        assert_eq!(bundle.run(&spec).code, 0);
         bundle.edit(|config| {
             config["process"]["terminal"] = false.into();
             config["process"]["args"] = json!(arguments);
@@ -57,30 +109,21 @@ impl Bundle {
 
     /// A verb that is yet to be started.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(moat_binary().unwrap());
+        let mut command = match &self.person {
+            None => Command::new(moat_binary().unwrap()),
+            Some(person) => {
+                let mut command = Command::new(self.file("moat"));
+                person.runs(&mut command, self.directory.path());
+                command
+            }
+        };
         command.arg("--root").arg(self.file("state")).args(arguments).stdin(Stdio::null());
         command
     }
 
-    /// Runs a verb to its end. The streams are files: a container holds them for longer than its verb.
+    /// Runs a verb to its end.
     pub fn run(&self, arguments: &[&str]) -> Said {
-        let stream = |name: &str| std::fs::File::create(self.file(name)).unwrap();
-        let mut command = self.command(arguments);
-        command.stdout(stream("stdout")).stderr(stream("stderr"));
-        let mut child = command.spawn().unwrap();
-        let began = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if began.elapsed() > Duration::from_secs(60) {
-                child.kill().unwrap();
-                panic!("{arguments:?} does not end");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        let read = |name: &str| String::from_utf8_lossy(&std::fs::read(self.file(name)).unwrap()).into_owned();
-        Said { code: status.code().unwrap_or(-1), out: read("stdout"), err: read("stderr") }
+        Said::of(self.command(arguments), self.directory.path())
     }
 
     /// Creates a container.

@@ -1,6 +1,7 @@
 //! Runs a program natively and in Moat, in the same surroundings, and compares: a fresh directory, which is also where it
 //! lies, nothing on standard input, an environment of few variables.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io::Read;
@@ -46,13 +47,18 @@ pub struct Subject<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Place<'a> {
     /// On this machine.
-    Host,
+    Host {
+        /// Its network.
+        network: Network,
+    },
     /// In a sandbox over this machine's root, by `moat do`.
     Sandbox {
         /// The runtime under test.
         moat: &'a Path,
         /// Its platform.
         platform: &'a str,
+        /// Its network.
+        network: Network,
     },
     /// In a container with the root of a Debian.
     Container {
@@ -129,6 +135,44 @@ pub fn compare(expected_name: &str, expected: &Run, found_name: &str, found: &Ru
     Err(message)
 }
 
+/// A network namespace of its own, with a loopback that is up. Needs root.
+const ALONE: &[&str] = &["unshare", "--net", "--", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""];
+
+/// Whether [`Network::Host`] can be tried: making a namespace takes root.
+pub fn can_make_networks() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Which network a program has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Natively that of the test, in Moat a loopback inside the sandbox.
+    Default,
+    /// A namespace of its own, in Moat by `--network=host`.
+    Host,
+}
+
+impl Network {
+    /// A command that starts `program` in it.
+    fn command(self, program: &OsStr) -> Command {
+        match self {
+            Network::Default => Command::new(program),
+            Network::Host => {
+                let mut command = Command::new(ALONE[0]);
+                command.args(&ALONE[1..]).arg(program);
+                command
+            }
+        }
+    }
+
+    fn flag(self) -> &'static str {
+        match self {
+            Network::Default => "--network=none",
+            Network::Host => "--network=host",
+        }
+    }
+}
+
 /// A command that is yet to be started, and what must live as long as it.
 #[derive(Debug)]
 pub struct Ready<'a> {
@@ -157,38 +201,35 @@ impl<'a> Place<'a> {
             fs::copy(subject.file, &copy).with_context(|| format!("copy {}", subject.file.display()))?;
             Ok::<_, anyhow::Error>(copy)
         };
-        if let Place::Container { debian, runtime } = self {
-            let container = Container::new(debian, runtime)?;
-            copy_into(&container.directory())?;
-            let starter = subject.starter.iter().copied();
-            let arguments: Vec<&str> = starter.chain([container::PROGRAM]).collect();
-            let mut command = container.command(&arguments, ENVIRONMENT, terminal);
-            command.env_clear().envs(ENVIRONMENT.iter().copied());
-            return Ok(Ready {
-                command,
-                place: self,
-                _directory: Directory::OfContainer { _container: Box::new(container) },
-            });
-        }
-        let directory = tempfile::Builder::new().prefix("moat-").tempdir().context("create a directory")?;
-        let copy = copy_into(directory.path())?;
-        let mut command = match self {
-            Place::Sandbox { moat, platform } => {
+        let fresh = || tempfile::Builder::new().prefix("moat-").tempdir().context("create a directory");
+        let (mut command, directory) = match self {
+            Place::Host { network } => {
+                let directory = fresh()?;
+                let mut command = network.command(subject.starter[0].as_ref());
+                command.args(&subject.starter[1..]).arg(copy_into(directory.path())?).current_dir(&directory);
+                (command, Directory::OfHost { _directory: directory })
+            }
+            Place::Sandbox { moat, platform, network } => {
+                let directory = fresh()?;
                 let path = directory.path().to_string_lossy();
-                let mut command = Command::new(moat);
-                command.args(["do", "--rw", "--platform", platform]);
+                let mut command = network.command(moat.as_os_str());
+                command.args(["do", "--rw", "--platform", platform, network.flag()]);
                 command.args(if terminal { None } else { Some("--no-tty") });
                 command.args(["--volume", &format!("{path}:{path}"), "--cwd", &path, "--"]).args(subject.starter);
-                command
+                command.arg(copy_into(directory.path())?).current_dir(&directory);
+                (command, Directory::OfHost { _directory: directory })
             }
-            _ => {
-                let mut command = Command::new(subject.starter[0]);
-                command.args(&subject.starter[1..]);
-                command
+            Place::Container { debian, runtime } => {
+                let container = Container::new(debian, runtime)?;
+                copy_into(&container.directory())?;
+                let starter = subject.starter.iter().copied();
+                let arguments: Vec<&str> = starter.chain([container::PROGRAM]).collect();
+                let command = container.command(&arguments, ENVIRONMENT, terminal);
+                (command, Directory::OfContainer { _container: Box::new(container) })
             }
         };
-        command.arg(copy).env_clear().envs(ENVIRONMENT.iter().copied()).current_dir(&directory);
-        Ok(Ready { command, place: self, _directory: Directory::OfHost { _directory: directory } })
+        command.env_clear().envs(ENVIRONMENT.iter().copied());
+        Ok(Ready { command, place: self, _directory: directory })
     }
 
     /// Runs the subject to its end.

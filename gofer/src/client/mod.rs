@@ -3,6 +3,7 @@
 //! The gofer is not trusted with more than its files: every answer is checked, and one that breaks the protocol, comes too
 //! late or not at all ends the client. From then on each request gives `EIO` at once.
 
+mod changes;
 mod channel;
 mod requests;
 
@@ -16,6 +17,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::protocol::wire::{Malformed, Reader, Writer};
 use crate::protocol::{self, CLOSE_MAX, Opcode};
+pub use changes::{Changes, Event, NameChange};
 use channel::{Broken, Channel};
 pub use requests::{DirectoryEntry, Listing, NewFile, Node};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use moat_abi::errno::Errno;
 use moat_abi::stat::{FileType, Statfs};
 
-use super::{Client, Handle};
+use super::{Changes, Client, Handle};
 use crate::protocol::attributes::node_flags;
 use crate::protocol::wire::{Malformed, Reader, is_name};
 use crate::protocol::{self, Attributes, Change, NAME_MAX, Opcode, PATH_MAX, WALK_MAX, XATTR_MAX};
@@ -24,6 +24,10 @@ pub struct Node {
     pub owned: bool,
     /// It can't be changed.
     pub read_only: bool,
+    /// Changes of its attributes by others are told ([`Changes`]).
+    pub watched: bool,
+    /// The number of the watch on it, if there is one.
+    pub watch: Option<i32>,
 }
 
 /// Permissions and owner of something new.
@@ -96,20 +100,16 @@ impl Client {
             opaque: node.flags & node_flags::OPAQUE != 0,
             owned: node.flags & node_flags::OWNED != 0,
             read_only: node.flags & node_flags::READ_ONLY != 0,
+            watched: node.flags & node_flags::WATCHED != 0,
+            watch: (node.watch > 0).then_some(node.watch),
         })
     }
 
-    /// The directory or file of a root. `ENOENT` if there are fewer roots.
-    pub fn attach(self: &Arc<Self>, root: u32) -> Result<Node, Errno> {
+    /// The directory or file of a root, and where it is told what others change in it, if it is watched. `ENOENT` if there
+    /// are fewer roots.
+    pub fn attach(self: &Arc<Self>, root: u32) -> Result<(Node, Option<Changes>), Errno> {
         let attach = protocol::Attach { root, reserved: 0 };
-        self.ask(
-            Opcode::Attach,
-            |w| w.put(&attach),
-            |body, fd| {
-                nothing(fd)?;
-                self.node(body)
-            },
-        )
+        self.ask(Opcode::Attach, |w| w.put(&attach), |body, fd| Ok((self.node(body)?, fd.map(Changes::new))))
     }
 
     /// Looks up names one beneath the other. Stops behind a symbolic link, or at an error, which is given if it is not
@@ -154,6 +154,31 @@ impl Client {
     pub fn look_up(self: &Arc<Self>, directory: &Handle, name: &[u8]) -> Result<Node, Errno> {
         let (mut nodes, _) = self.walk(directory, &[name])?;
         nodes.pop().ok_or(Errno::EIO)
+    }
+
+    /// Looks up names of one directory; `None` for those that could not be.
+    pub fn look_up_all(self: &Arc<Self>, directory: &Handle, names: &[&[u8]]) -> Result<Vec<Option<Node>>, Errno> {
+        if names.is_empty() || names.len() > WALK_MAX {
+            return Err(Errno::EINVAL);
+        }
+        names.iter().try_for_each(|n| check_name(n))?;
+        let walk = protocol::Walk { handle: directory.id, count: names.len() as u32, reserved: 0 };
+        self.ask(
+            Opcode::LookUpAll,
+            |w| {
+                w.put(&walk);
+                names.iter().for_each(|n| w.put_bytes(n));
+            },
+            |body, fd| {
+                nothing(fd)?;
+                let mut nodes = Vec::with_capacity(names.len());
+                for _ in names {
+                    let known: u64 = body.take()?;
+                    nodes.push(if known == 0 { None } else { Some(self.node(body)?) });
+                }
+                Ok(nodes)
+            },
+        )
     }
 
     /// The attributes now.

@@ -70,8 +70,8 @@ plain! {
         handle: u64,
         /// Bits of [`node_flags`].
         flags: u32,
-        /// Zero.
-        reserved: u32,
+        /// The number of the watch on it; 0 for none.
+        watch: i32,
         /// Its attributes.
         attributes: Attributes,
     }
@@ -85,6 +85,9 @@ pub mod node_flags {
     pub const OWNED: u32 = 2;
     /// It is in a root that is [`read_only`](crate::Root::read_only).
     pub const READ_ONLY: u32 = 4;
+    /// If others change its attributes, that is told: by its own watch, or by the one on the directory that it was found
+    /// in.
+    pub const WATCHED: u32 = 8;
 }
 
 plain! {

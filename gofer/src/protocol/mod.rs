@@ -14,7 +14,7 @@ use moat_abi::plain;
 
 /// The version of everything in this module. Sentry and gofer are one binary; a mismatch means that it was replaced
 /// between their starts.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// First word of a hello.
 pub const MAGIC: u32 = 0x7461_6f6d;
 /// The longest message, with its header: an attribute value of 64 KiB and some names.
@@ -36,7 +36,7 @@ pub const CLOSE_MAX: usize = 1024;
 pub enum Opcode {
     /// [`Hello`] → [`HelloReply`]. The first request of each connection, and only that.
     Hello = 1,
-    /// [`Attach`] → [`Node`].
+    /// [`Attach`] → [`Node`], and for an owned root that is watched a descriptor from which inotify's events are read.
     Attach,
     /// [`Walk`], names → [`WalkReply`], [`Node`]s.
     Walk,
@@ -84,10 +84,12 @@ pub enum Opcode {
     Bind,
     /// Handles. No reply.
     Close,
+    /// [`Walk`], names that are all in its directory → for each 1 and a [`Node`], or 0 for what could not be looked up.
+    LookUpAll,
 }
 
 impl Opcode {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 26] = [
         Self::Hello,
         Self::Attach,
         Self::Walk,
@@ -113,6 +115,7 @@ impl Opcode {
         Self::Connect,
         Self::Bind,
         Self::Close,
+        Self::LookUpAll,
     ];
 
     /// The request of this number.

@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn unknown_requests_are_malformed() {
-        for raw in [0, 26, 1000, u32::MAX] {
+        for raw in [0, 27, 1000, u32::MAX] {
             assert_eq!(Opcode::from_raw(raw), None);
         }
     }

@@ -7,6 +7,8 @@ use moat_abi::stat::FileType;
 use parking_lot::{Mutex, RwLock};
 use rustix::io::Errno;
 
+use super::watch::Watch;
+
 /// A file that was looked up.
 pub(super) struct Node {
     /// Opened with `O_PATH`.
@@ -17,6 +19,8 @@ pub(super) struct Node {
     pub root: u32,
     /// Whether nothing in it is shown ([`crate::protocol::attributes::node_flags::OPAQUE`]).
     pub opaque: bool,
+    /// The watch on it.
+    pub watch: Option<Watch>,
 }
 
 /// A directory that is being read.
@@ -136,7 +140,7 @@ mod tests {
 
     fn node() -> Node {
         let fd = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
-        Node { fd, kind: FileType::CharDevice, root: 0, opaque: false }
+        Node { fd, kind: FileType::CharDevice, root: 0, opaque: false, watch: None }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod handles;
 mod names;
 mod open;
 mod socket;
+mod watch;
 mod xattr;
 
 use std::io;
@@ -28,6 +29,7 @@ use crate::protocol::wire::{Malformed, Reader, Writer};
 use crate::protocol::{self, MESSAGE_MAX, Opcode};
 use crate::transport;
 use handles::{Handles, Node};
+use watch::Watches;
 
 /// Why a request was not served.
 enum Failure {
@@ -55,6 +57,8 @@ type Answer = Result<Option<OwnedFd>, Failure>;
 /// The roots and what the sentry holds of them.
 pub struct Server {
     roots: Vec<Root>,
+    /// For each root that is watched, its watches.
+    watches: Vec<Option<Arc<Watches>>>,
     handles: Handles,
     /// The directory of this process's descriptors. It is the working directory too: extended attributes and sockets are
     /// only reached by paths.
@@ -79,7 +83,8 @@ impl Server {
         // Some are the program's own, and some are open for the time of a request.
         let handles = Handles::new(limit.saturating_sub(64 + roots.len() as u64));
         let uid = rustix::process::geteuid().as_raw();
-        Ok(Self { roots, handles, descriptors, uid })
+        let watches = roots.iter().map(|root| root.owned.then(Watches::new).flatten()).collect();
+        Ok(Self { roots, watches, handles, descriptors, uid })
     }
 
     /// Serves one connection until it ends or breaks the protocol.
@@ -148,6 +153,7 @@ impl Server {
             Opcode::Hello => self.hello(body, reply),
             Opcode::Attach => self.attach(body, reply),
             Opcode::Walk => self.walk(body, reply),
+            Opcode::LookUpAll => self.look_up_all(body, reply),
             Opcode::GetAttributes => self.get_attributes(body, reply),
             Opcode::SetAttributes => self.set_attributes(body, reply),
             Opcode::Open => self.open(body, reply),
@@ -195,9 +201,12 @@ impl Server {
         body.finish()?;
         let root = self.roots.get(attach.root as usize).ok_or(Errno::NOENT)?;
         let fd = rustix::io::fcntl_dupfd_cloexec(&root.fd, 0)?;
-        let node = self.hold(fd, attach.root, false)?;
+        let node = self.hold(fd, attach.root, None, false)?;
         reply.put(&node);
-        Ok(None)
+        match &self.watches[attach.root as usize] {
+            Some(watches) => Ok(Some(watches.descriptor()?)),
+            None => Ok(None),
+        }
     }
 
     fn close(&self, mut body: Reader<'_>) -> Result<(), Malformed> {
@@ -237,23 +246,33 @@ impl Server {
         &self.roots[node.root as usize]
     }
 
-    /// Takes a new `O_PATH` descriptor into the table.
-    fn hold(&self, fd: OwnedFd, root: u32, opaque: bool) -> Result<protocol::Node, Errno> {
-        let attributes = attributes::of(&fd)?;
+    /// Takes a new `O_PATH` descriptor into the table, of a file that was found in `parent`.
+    fn hold(&self, fd: OwnedFd, root: u32, parent: Option<&Node>, opaque: bool) -> Result<protocol::Node, Errno> {
+        let mut attributes = attributes::of(&fd)?;
         let kind = FileType::from_bits(attributes.mode);
         let options = &self.roots[root as usize];
+        let own_watch = kind == FileType::Directory || (attributes.links > 1 && kind != FileType::Symlink);
+        let mut watch = None;
+        if own_watch && !opaque {
+            watch = self.watches[root as usize].as_ref().and_then(|watches| watches.add(&fd, kind));
+            // What was changed before is not told.
+            attributes = attributes::of(&fd)?;
+        }
+        let watched = if own_watch { watch.is_some() } else { parent.is_some_and(|p| p.watch.is_some()) };
         let mut flags = 0;
         for (set, flag) in [
             (opaque, protocol::attributes::node_flags::OPAQUE),
             (options.owned, protocol::attributes::node_flags::OWNED),
             (options.read_only, protocol::attributes::node_flags::READ_ONLY),
+            (watched, protocol::attributes::node_flags::WATCHED),
         ] {
             if set {
                 flags |= flag;
             }
         }
-        let handle = self.handles.insert_node(Node { fd, kind, root, opaque })?;
-        Ok(protocol::Node { handle, flags, reserved: 0, attributes })
+        let number = watch.as_ref().map_or(0, watch::Watch::number);
+        let handle = self.handles.insert_node(Node { fd, kind, root, opaque, watch })?;
+        Ok(protocol::Node { handle, flags, watch: number, attributes })
     }
 
     /// Opens the very inode that a descriptor stands for. The caller has checked that opening a file of this type has no

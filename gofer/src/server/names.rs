@@ -2,6 +2,7 @@
 //! them.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use moat_abi::stat::{FileType, S_IFMT};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid};
@@ -41,7 +42,8 @@ const KERNEL_FILESYSTEMS: [u64; 20] = [
 ];
 
 impl Server {
-    pub(super) fn walk(&self, mut body: Reader<'_>, reply: &mut Writer<'_>) -> Answer {
+    /// A directory, and names to look up from there.
+    fn parse_walk<'a>(&self, mut body: Reader<'a>) -> Result<(Arc<Node>, Vec<&'a [u8]>), Failure> {
         let walk: protocol::Walk = body.take()?;
         if walk.count == 0 || walk.count as usize > WALK_MAX {
             return Err(Failure::Malformed);
@@ -55,6 +57,25 @@ impl Server {
         if start.kind != FileType::Directory {
             return Err(Errno::NOTDIR.into());
         }
+        Ok((start, names))
+    }
+
+    pub(super) fn look_up_all(&self, body: Reader<'_>, reply: &mut Writer<'_>) -> Answer {
+        let (directory, names) = self.parse_walk(body)?;
+        for name in names {
+            match self.look_up(&directory, name) {
+                Ok(node) => {
+                    reply.put(&1_u64);
+                    reply.put(&node);
+                }
+                Err(_) => reply.put(&0_u64),
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn walk(&self, body: Reader<'_>, reply: &mut Writer<'_>) -> Answer {
+        let (start, names) = self.parse_walk(body)?;
         let at = reply.len();
         let mut said = protocol::WalkReply::default();
         reply.put(&said);
@@ -89,7 +110,7 @@ impl Server {
             return Err(Errno::NOTDIR);
         }
         let (fd, opaque) = self.component(parent, name)?;
-        self.hold(fd, parent.root, opaque)
+        self.hold(fd, parent.root, Some(parent), opaque)
     }
 
     /// Opens one component with `O_PATH`; says also whether what is mounted there is not shown.
@@ -131,7 +152,7 @@ impl Server {
         let file = rustix::fs::openat(&parent.fd, c".", flags, mode)?;
         self.settle(&file, &make)?;
         let fd = self.reopen(&file, OFlags::PATH)?;
-        reply.put(&self.hold(fd, parent.root, false)?);
+        reply.put(&self.hold(fd, parent.root, None, false)?);
         Ok(Some(file))
     }
 
@@ -215,7 +236,7 @@ impl Server {
     }
 
     fn made(&self, parent: &Node, fd: OwnedFd) -> Result<Made, Errno> {
-        Ok(Made { node: self.hold(fd, parent.root, false)?, directory: attributes::of(&parent.fd)? })
+        Ok(Made { node: self.hold(fd, parent.root, Some(parent), false)?, directory: attributes::of(&parent.fd)? })
     }
 
     /// Gives a new file its owner and permissions, as far as it has not got them from the host.

@@ -65,12 +65,15 @@ pub fn translate(spec: &Spec) -> Result<Namespaces> {
         match (kind, path) {
             // The sentry keeps the guest's own clocks.
             (LinuxNamespaceType::Time, None) => {}
-            (LinuxNamespaceType::Mount | LinuxNamespaceType::Pid | LinuxNamespaceType::Time, Some(_)) => {
-                bail!("{FIELD}[{index}].path: joining a namespace of type {kind:?} is not supported yet")
-            }
             (LinuxNamespaceType::User, path) => namespaces.user = path,
             (kind, None) => namespaces.new |= flag(kind),
-            (kind, Some(path)) => namespaces.join.push((flag(kind), path)),
+            (LinuxNamespaceType::Network, Some(path)) => namespaces.join.push((flag(kind), path)),
+            // What these hold is in the sentry of the container that they belong to, if in any, and not in the host's.
+            (kind, Some(path)) => bail!(
+                "{FIELD}[{index}].path: {}: joining a namespace of type {} is not supported yet",
+                path.display(),
+                format!("{kind:?}").to_lowercase()
+            ),
         }
         namespaces.own_hostname |= kind == LinuxNamespaceType::Uts;
         namespaces.host_network &= kind != LinuxNamespaceType::Network;

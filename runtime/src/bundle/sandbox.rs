@@ -100,7 +100,8 @@ pub fn translate(bundle: &Bundle, id: &str, options: &Options) -> Result<Transla
             .and_then(|l| u64::try_from(l).ok()),
         cpus: cpus(resources),
         process,
-        network: options.network.unwrap_or_else(|| network(&namespaces)),
+        ordinary_init: false,
+        network: network(options.network, &namespaces, &mut warnings),
         seccomp: linux::seccomp(linux_settings)?,
         annotations: annotations.clone(),
         strace: options.trace.then_some(StraceConfig { string_limit: 32 }),
@@ -139,9 +140,12 @@ fn hostname(bundle: &Bundle, namespaces: &Namespaces) -> Result<String> {
     }
 }
 
-/// A namespace that somebody else has made is set up by them, and is used as it is; in a new one there is nobody to talk to.
-fn network(namespaces: &Namespaces) -> Network {
-    if namespaces.host_network || namespaces.joined_network { Network::Host } else { Network::None }
+/// The network's own sockets are the container's only where that is asked for.
+fn network(asked: Option<Network>, namespaces: &Namespaces, warnings: &mut Vec<String>) -> Network {
+    if asked.is_none() && (namespaces.host_network || namespaces.joined_network) {
+        warnings.push("linux.namespaces: the container reaches its own loopback only, without --network=host".into());
+    }
+    asked.unwrap_or(Network::None)
 }
 
 /// How many processors the guest sees: no more than its quota pays for.

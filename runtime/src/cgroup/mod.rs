@@ -34,8 +34,16 @@ struct Group {
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Cgroup {
-    /// Makes the groups at `path` (below this process's own if it is relative or none is given) and sets the limits; and
-    /// says what could not be done.
+    /// The groups at `path` (below this process's own if it is relative or none is given), which are not there yet: known
+    /// before they are made, they can be removed whatever happens.
+    pub fn plan(path: Option<&Path>, id: &str) -> Self {
+        let path = path.unwrap_or(Path::new(id));
+        let group =
+            |h: Hierarchy| Group { directory: h.directory(path), unified: h.unified, controllers: h.controllers };
+        Self { groups: hierarchy::mounted().into_iter().map(group).collect() }
+    }
+
+    /// Makes the groups at `path`, as far as that is possible, and sets the limits; and says what could not be done.
     pub fn create(path: Option<&Path>, id: &str, resources: Option<&LinuxResources>) -> (Self, Vec<String>) {
         Self::create_in(&hierarchy::mounted(), path.unwrap_or(Path::new(id)), resources)
     }

@@ -30,7 +30,7 @@ impl Delete {
             Ok(state) => Some(state),
             Err(error) if self.force => {
                 log.warn(&format!("{error:#}"));
-                None
+                container.load_old()
             }
             Err(error) => return Err(error.into()),
         };

@@ -24,8 +24,10 @@ const NOEXEC: u64 = 8;
 
 /// Run a command in a sandbox over this machine's files
 ///
-/// The host's root is read-only; what the command changes stays in memory and is gone with it. The exit status is the
-/// command's; 126 and 127 say that it could not be executed or was not found, 125 that there was no sandbox.
+/// The host's root is read-only; what the command changes stays in memory and is gone with it. /proc, /sys, /dev, /tmp and
+/// /run are the sandbox's own. Signals to this process go to the command, on which they act as without a sandbox; if this
+/// process is killed, the sandbox ends. The exit status is the command's, or 128 and the number of the signal that ended
+/// it; 126 and 127 say that it could not be executed or was not found, 125 that there was no sandbox.
 #[derive(Debug, clap::Args)]
 pub struct Do {
     /// Let the command change the host's files
@@ -75,6 +77,7 @@ impl Do {
             extra: Vec::new(),
             pid_file: None,
             keep: false,
+            tied: true,
             trace,
             debug_log: global.debug_log.clone(),
             log,
@@ -160,6 +163,8 @@ impl Do {
                 stdio: Stdio::Files,
                 extra_files: 0,
             },
+            // To whom runs it, it is a command like any other.
+            ordinary_init: true,
             network: network.into(),
             seccomp: None,
             annotations: BTreeMap::new(),

@@ -59,7 +59,10 @@ fn examine() -> Vec<Finding> {
         kvm(),
         Finding {
             what: "platform",
-            found: "ptrace: works on any Linux; the only one of this build".into(),
+            found: match moat_platform::trap::missing() {
+                None => "ptrace, which works on any Linux; --platform=trap can be chosen".into(),
+                Some(missing) => format!("ptrace, which works on any Linux; trap is not possible: {missing}"),
+            },
             verdict: Verdict::Good,
         },
     ]

@@ -68,10 +68,10 @@ pub struct Global {
     /// The path of criu, which is not used
     #[arg(long, hide = true)]
     criu: Option<PathBuf>,
-    /// How application code is run: auto or ptrace
+    /// How application code is run: auto, ptrace or trap
     #[arg(long, value_name = "PLATFORM", default_value = "auto", global = true)]
     platform: String,
-    /// Which network the sockets of the application reach
+    /// Which network the sockets of the application reach: a loopback of its own without this
     #[arg(long, value_name = "NETWORK", global = true)]
     network: Option<NetworkChoice>,
     /// Keep changes of the container's root in memory
@@ -96,7 +96,7 @@ const STANDARD_ERROR: &str = "/dev/stderr";
 pub enum NetworkChoice {
     /// Loopback only
     None,
-    /// The namespace's own sockets
+    /// The container's network namespace, by the host's own stack
     Host,
 }
 
@@ -132,7 +132,12 @@ impl Global {
     fn check(&self) -> Result<()> {
         match self.platform.as_str() {
             "auto" | "ptrace" => {}
-            other => bail!("--platform={other}: not a platform of this build (auto, ptrace)"),
+            "trap" => {
+                if let Some(missing) = moat_platform::trap::missing() {
+                    bail!("--platform=trap: {missing}; --platform=ptrace works on any Linux");
+                }
+            }
+            other => bail!("--platform={other}: not a platform of this build (auto, ptrace, trap)"),
         }
         match self.rootless.as_str() {
             "auto" | "true" | "false" => Ok(()),

@@ -57,6 +57,8 @@ impl Run {
             extra: prepared.extra,
             pid_file: self.flags.pid_file.as_deref().map(Path::to_owned),
             keep: self.keep,
+            // As runc's: it can be stopped by its id.
+            tied: false,
             trace: global.trace()?,
             debug_log: global.debug_log.clone(),
             log,

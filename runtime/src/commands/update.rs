@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
+use moat_sentry::control::protocol::Request;
 use oci_spec::runtime::LinuxResources;
 use serde_json::{Value, json};
 
 use super::{Global, Outcome};
 use crate::bundle;
 use crate::log::Log;
+use crate::sandbox::client::Client;
 use crate::state::Status;
 
 /// Change a container's limits
@@ -61,6 +63,12 @@ impl Update {
             return Err(anyhow!("container not running").into());
         }
         state.cgroup.limit(&resources).iter().for_each(|warning| log.warn(warning));
+        if let Some(pids) = resources.pids() {
+            // None, and what is below it, is no limit.
+            let most = u64::try_from(pids.limit()).ok().filter(|&limit| limit > 0);
+            let client = Client::connect(container.directory()).context("reach the sandbox")?;
+            client.request(&Request::LimitTasks { most }, &[]).context("reach the sandbox")?;
+        }
         Ok(0)
     }
 

@@ -83,6 +83,35 @@ mod tests {
         entries.iter().map(|e| e["syscall"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// What an entry of the list says of its arguments: index and value.
+    fn arguments(entry: &Value) -> Vec<(u64, u64)> {
+        let arguments = entry["args"].as_array().into_iter().flatten();
+        arguments.map(|a| (a["index"].as_u64().unwrap(), a["val"].as_u64().unwrap())).collect()
+    }
+
+    #[test]
+    fn the_list_has_the_options_that_the_kernel_passes_on() {
+        use moat_sentry::net::host::options::{Access, PASSED};
+        let lists: Value = serde_json::from_str(SENTRY_LIST).unwrap();
+        let entries = lists["network"]["filter"].as_array().unwrap().iter().filter(|e| e["syscall"] == "setsockopt");
+        let listed: Vec<_> = entries.map(arguments).collect();
+        let settable = PASSED.iter().filter(|o| o.access != Access::Read);
+        let passed: Vec<_> = settable.map(|o| vec![(1, o.level as u64), (2, o.name as u64)]).collect();
+        assert_eq!(listed, passed);
+    }
+
+    #[test]
+    fn no_socket_that_is_listed_is_a_raw_one() {
+        let lists: Value = serde_json::from_str(SENTRY_LIST).unwrap();
+        for entry in lists["network"]["filter"].as_array().unwrap().iter().filter(|e| e["syscall"] == "socket") {
+            let arguments = arguments(entry);
+            let (family, kind) = (arguments[0], arguments[1]);
+            assert_eq!((family.0, kind.0, arguments.len()), (0, 1, 3), "{entry}");
+            let raw = kind.1 & 0xf == libc::SOCK_RAW as u64;
+            assert!(!raw || family.1 == libc::AF_NETLINK as u64, "{entry}");
+        }
+    }
+
     #[test]
     fn nothing_opens_a_path_or_executes() {
         let refused = calls("errno");

@@ -15,6 +15,7 @@ use oci_spec::runtime::LinuxResources;
 
 use super::client::Client;
 use super::console::{self, Pty, RawTerminal};
+use super::keeper::Keeper;
 use super::launch::Plan;
 use super::make::{Make, destroy, make};
 use crate::bundle::hooks::Phases;
@@ -48,6 +49,8 @@ pub struct Foreground<'a> {
     pub pid_file: Option<PathBuf>,
     /// Whether it is left to `delete` when it has ended.
     pub keep: bool,
+    /// Whether it is taken away, however this process ends.
+    pub tied: bool,
     /// Where trace text goes.
     pub trace: Option<OwnedFd>,
     /// Where messages of the processes go.
@@ -63,6 +66,7 @@ pub struct Foreground<'a> {
 pub fn run(mut run: Foreground<'_>) -> Result<u8> {
     // From here on signals are the container's, and nothing is left behind by one.
     let signals = block_signals()?;
+    let _keeper = run.tied.then(|| Keeper::start(run.root, &run.state.id, run.log)).transpose()?;
     let terminal = run.terminal && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let mut pty = None;
     let mut stdio = if terminal {
@@ -130,12 +134,14 @@ pub fn standard_streams() -> Result<Vec<OwnedFd>> {
         .context("standard streams")
 }
 
-/// Blocks every signal that is to be passed on, and SIGCHLD.
+/// Blocks every signal that is to be passed on, and SIGCHLD. What this process ignores (nohup(1)) is not passed on.
 ///
 /// # Errors
 /// The host's.
 pub fn block_signals() -> Result<SigSet> {
     let mut set = SigSet::all();
+    Signal::iterator().filter(|s| is_ignored(*s)).for_each(|s| set.remove(s));
+    set.add(Signal::SIGCHLD);
     for fault in [
         Signal::SIGSEGV,
         Signal::SIGBUS,
@@ -153,6 +159,14 @@ pub fn block_signals() -> Result<SigSet> {
     }
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None).context("block signals")?;
     Ok(set)
+}
+
+fn is_ignored(signal: Signal) -> bool {
+    // SAFETY: a zeroed structure is one that the kernel may fill; nothing is set.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal as i32, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
+    }
 }
 
 /// A process that the runtime waits for: the lead or a shepherd.

@@ -56,9 +56,13 @@ pub fn make(make: Make<'_>) -> Result<(Container, State)> {
 }
 
 fn fill(container: &Container, state: &mut State, make: Make<'_>) -> Result<()> {
+    state.cgroup = Cgroup::plan(make.cgroups_path.as_deref(), &state.id);
     container.save(state)?;
     let (cgroup, warnings) = Cgroup::create(make.cgroups_path.as_deref(), &state.id, make.resources);
-    warnings.iter().for_each(|w| make.log.warn(w));
+    // Who asked for no limit misses none.
+    if make.resources.is_some() {
+        warnings.iter().for_each(|w| make.log.warn(w));
+    }
     state.cgroup = cgroup;
     state.process = Some(make.plan.config.process.clone());
     let listener = client::listen(container.directory()).context("make the control socket")?;
@@ -77,7 +81,7 @@ fn fill(container: &Container, state: &mut State, make: Make<'_>) -> Result<()> 
         debug_log,
         spawned: &mut |pid| {
             let mut state = shared.borrow_mut();
-            if let Some(warning) = state.cgroup.add(pid) {
+            if let Some(warning) = state.cgroup.add(pid).filter(|_| make.resources.is_some()) {
                 make.log.warn(&warning);
             }
             state.helpers.push(ProcessId::of(pid));

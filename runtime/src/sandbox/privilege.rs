@@ -33,17 +33,17 @@ pub fn permitted_capabilities() -> Result<u64, Errno> {
     Ok(u64::from(data[1]) | u64::from(data[4]) << 32)
 }
 
-/// Gives up every capability for good: also the bounding set, as far as this process may.
+/// Gives up every capability but those of `keep` for good: also the bounding set, as far as this process may.
 ///
 /// # Errors
 /// The host's.
-pub fn drop_capabilities() -> Result<(), Errno> {
+pub fn drop_capabilities(keep: u64) -> Result<(), Errno> {
     for capability in 0..64 {
         // SAFETY: no memory is passed; unknown capabilities and a missing CAP_SETPCAP are no harm, for the permitted set is
         // emptied below and no_new_privs keeps it so.
         unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
     }
-    set_capabilities(0)?;
+    set_capabilities(permitted_capabilities()? & keep)?;
     nix::sys::prctl::set_no_new_privs()
 }
 

@@ -6,20 +6,36 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{Gid, Uid, User};
+use nix::unistd::{Gid, Uid};
 
 use super::privilege;
 use super::users::{Extent, parse_map};
 
 const SYS_ADMIN: u64 = 1 << 21;
 
-/// Whether this process is root by a namespace that [`enter`] made; then it cannot reach processes of other users of it
+/// Who this process was before it became root by a namespace that [`enter`] made; if it is, it cannot reach processes of other users of it
 /// from the next verb, which has another one.
-static ENTERED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+static ENTERED: std::sync::OnceLock<String> = std::sync::OnceLock::new();
 
 /// See [`ENTERED`].
 pub fn entered() -> bool {
-    ENTERED.load(std::sync::atomic::Ordering::Relaxed)
+    ENTERED.get().is_some()
+}
+
+/// The name of who runs this program, or their number.
+pub fn caller() -> String {
+    ENTERED.get().cloned().unwrap_or_else(|| name_of(nix::unistd::getuid()))
+}
+
+/// By /etc/passwd alone: the C library would load modules to ask others, which a static program cannot.
+fn name_of(uid: Uid) -> String {
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid.as_raw())).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| uid.to_string())
 }
 
 /// Makes this process root of a user namespace, unless it can do what is needed already. It must have one thread.
@@ -31,7 +47,7 @@ pub fn enter() -> Result<()> {
         return Ok(());
     }
     let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
-    let name = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
+    let name = name_of(uid);
     let range = |file: &str| {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         subordinate(&text, &name, uid.as_raw())
@@ -60,7 +76,7 @@ pub fn enter() -> Result<()> {
     let (root_uid, root_gid) = (Uid::from_raw(0), Gid::from_raw(0));
     nix::unistd::setresgid(root_gid, root_gid, root_gid).context("become root of the user namespace")?;
     nix::unistd::setresuid(root_uid, root_uid, root_uid).context("become root of the user namespace")?;
-    ENTERED.store(true, std::sync::atomic::Ordering::Relaxed);
+    let _ = ENTERED.set(name);
     Ok(())
 }
 

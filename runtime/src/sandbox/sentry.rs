@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use moat_platform::Platform;
 use moat_platform::ptrace::Ptrace;
-use moat_platform::stub::birth;
+use moat_platform::stub::{Interception, birth};
+use moat_platform::trap::Trap;
+use moat_sentry::control::config::{Network, Stdio};
 use moat_sentry::sandbox::{Sandbox, Start};
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 
 use super::boot::{Boot, Go, Report};
 use super::socket::Socket;
-use super::{confine, lead, privilege, server, users};
+use super::{confine, lead, network, privilege, server, users};
 
 /// How often the program is executed again if the stack lies where the stub has its addresses.
 const LAYOUT_TRIES: u32 = 8;
@@ -114,7 +116,7 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
         boot.lead.maps = users::own_maps();
         boot.lead.sentry_user = users::spare_user().or(Some(0));
     }
-    let (newborn, go) = bear_lead(maker, &boot)?;
+    let (newborn, go) = bear_lead(maker, &boot, stdio.first())?;
     // The host's network is no business of a container that has its own.
     if boot.lead.namespaces & libc::CLONE_NEWNET != 0 {
         let path = format!("/proc/{}/ns/net", newborn.pid());
@@ -123,17 +125,27 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
             .and_then(|net| nix::sched::setns(net, CloneFlags::CLONE_NEWNET));
         joined.map_err(host("join the container's network namespace"))?;
     }
+    let uses_network = boot.config.network == Network::Host;
+    if uses_network && boot.lead.namespaces & libc::CLONE_NEWNET != 0 {
+        network::raise_loopback().map_err(host("set up the loopback interface"))?;
+    }
+    let surroundings = uses_network.then(network::surroundings);
     privilege::enter_nothing().map_err(host("empty root of the sentry"))?;
-    privilege::drop_capabilities().map_err(host("capabilities of the sentry"))?;
+    let kept = if uses_network { network::capabilities(&boot.config) } else { 0 };
+    privilege::drop_capabilities(kept).map_err(host("capabilities of the sentry"))?;
     let _ = nix::sys::prctl::set_dumpable(false);
     let lead = newborn.finish().map_err(platform("set up init's process"))?;
     drop(go);
-    let platform: Arc<dyn Platform> = Ptrace::new(lead).map_err(platform("start the ptrace platform"))?;
+    let platform: Arc<dyn Platform> = match interception(&boot.platform) {
+        Interception::Ptrace => Ptrace::new(lead).map_err(platform("start the ptrace platform"))?,
+        Interception::Trap => Trap::new(lead).map_err(platform("start the trap platform"))?,
+    };
     confine::sentry(boot.config.network, boot.unlisted)
         .map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;
     let watched = platform.clone();
     let sandbox =
-        Sandbox::create(Start { platform: watched, config: boot.config, gofer, stdio, trace }).map_err(|e| {
+        Sandbox::create(Start { platform: watched, config: boot.config, gofer, stdio, trace, network: surroundings })
+            .map_err(|e| {
             // Nothing else ends a lead that has no task.
             platform.end(1);
             Failure { errno: e.errno.raw(), what: e.what }
@@ -160,8 +172,14 @@ fn prepare_limits(oom_score_adj: Option<i32>) {
 
 /// Births the lead, writes its maps, waits for the maker's word, and lets it set itself up. The descriptor by which that
 /// is said stays open until the lead is ready: they still have one table.
-fn bear_lead(maker: &Socket, boot: &Boot) -> Result<(birth::Newborn, OwnedFd), Failure> {
+fn bear_lead(
+    maker: &Socket,
+    boot: &Boot,
+    first_stream: Option<&OwnedFd>,
+) -> Result<(birth::Newborn, OwnedFd), Failure> {
     let plan = &boot.lead;
+    let names = lead::Names { host: &boot.config.hostname, domain: &boot.config.domainname };
+    let terminal = first_stream.filter(|_| matches!(boot.config.process.stdio, Stdio::Terminal { .. }));
     if let Some(user) = plan.sentry_user {
         privilege::become_user(user).map_err(host("become the sentry's user"))?;
     }
@@ -171,7 +189,7 @@ fn bear_lead(maker: &Socket, boot: &Boot) -> Result<(birth::Newborn, OwnedFd), F
     let go = unsafe { OwnedFd::from_raw_fd(go) };
     let user = if plan.maps.is_some() { libc::CLONE_NEWUSER } else { 0 };
     let flags = plan.namespaces | user | libc::CLONE_PARENT;
-    let newborn = birth::birth(flags, || lead::set_up(plan, &boot.config.hostname, &boot.config.domainname, &go))
+    let newborn = birth::birth(flags, interception(&boot.platform), || lead::set_up(plan, names, &go, terminal))
         .map_err(platform("birth of init's process"))?;
     let pid = newborn.pid();
     let set_up = || -> Result<(), Failure> {
@@ -189,6 +207,14 @@ fn bear_lead(maker: &Socket, boot: &Boot) -> Result<(birth::Newborn, OwnedFd), F
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     })?;
     Ok((newborn, go))
+}
+
+/// What `--platform` stands for.
+fn interception(platform: &str) -> Interception {
+    match platform {
+        "trap" => Interception::Trap,
+        _ => Interception::Ptrace,
+    }
 }
 
 fn write_map(pid: i32, name: &str, lines: &str) -> Result<(), Failure> {

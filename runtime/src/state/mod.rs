@@ -23,6 +23,8 @@ use crate::cgroup::Cgroup;
 /// The format of `state.json`; another one is refused.
 const VERSION: u32 = 1;
 const STATE_NAME: &str = "state.json";
+/// What was in its place before: who deletes a container whose state is damaged learns from it what there is to end.
+const OLD_STATE_NAME: &str = "state.json.old";
 const LOCK_NAME: &str = "lock";
 
 /// The version of the runtime specification that state and features name.
@@ -97,15 +99,13 @@ pub struct State {
 impl State {
     /// A container that is being made.
     pub fn new(id: &str, bundle: PathBuf, rootfs: PathBuf, annotations: BTreeMap<String, String>) -> Self {
-        let uid = nix::unistd::Uid::current();
-        let owner = nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
         Self {
             version: VERSION,
             id: id.to_owned(),
             bundle,
             rootfs,
             created: jiff::Timestamp::now().to_string(),
-            owner,
+            owner: crate::sandbox::rootless::caller(),
             annotations,
             lead: None,
             helpers: Vec::new(),
@@ -277,13 +277,22 @@ impl Container {
         read(&self.directory)
     }
 
+    /// Reads its state as it was before the last change, for what is left to be cleaned up where that one is damaged.
+    pub fn load_old(&self) -> Option<State> {
+        parse(&self.directory.join(OLD_STATE_NAME)).ok()
+    }
+
     /// Replaces its state; a reader sees the old one or the new one.
     ///
     /// # Errors
     /// The host's.
     pub fn save(&self, state: &State) -> Result<()> {
         let (new, path) = (self.directory.join("state.json.new"), self.directory.join(STATE_NAME));
+        let old = self.directory.join(OLD_STATE_NAME);
         let write = || -> std::io::Result<()> {
+            // A filesystem without links has to do without.
+            let _ = std::fs::remove_file(&old);
+            let _ = std::fs::hard_link(&path, &old);
             let mut file = File::create(&new)?;
             file.write_all(&serde_json::to_vec(state)?)?;
             file.sync_data()?;
@@ -311,8 +320,11 @@ fn lock(directory: &Path) -> Result<Flock<File>> {
 }
 
 fn read(directory: &Path) -> Result<State> {
-    let path = directory.join(STATE_NAME);
-    let text = match std::fs::read(&path) {
+    parse(&directory.join(STATE_NAME))
+}
+
+fn parse(path: &Path) -> Result<State> {
+    let text = match std::fs::read(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             bail!("{}: there is no state file, its creation was cut off; `delete --force` removes it", path.display())
         }

@@ -55,24 +55,37 @@ pub const IFLA_STATS64: u16 = 23;
 pub const IFLA_GROUP: u16 = 27;
 pub const IFLA_NUM_TX_QUEUES: u16 = 31;
 pub const IFLA_NUM_RX_QUEUES: u16 = 32;
+pub const IFLA_EXT_MASK: u16 = 29;
 pub const IFLA_CARRIER: u16 = 33;
+pub const IFLA_ALT_IFNAME: u16 = 53;
 
 pub const IFA_ADDRESS: u16 = 1;
 pub const IFA_LOCAL: u16 = 2;
 pub const IFA_LABEL: u16 = 3;
+pub const IFA_BROADCAST: u16 = 4;
 pub const IFA_CACHEINFO: u16 = 6;
 pub const IFA_FLAGS: u16 = 8;
 pub const IFA_F_PERMANENT: u8 = 0x80;
 
+pub const NDA_DST: u16 = 1;
+pub const NDA_IFINDEX: u16 = 8;
+
 pub const RTA_DST: u16 = 1;
+pub const RTA_SRC: u16 = 2;
+pub const RTA_IIF: u16 = 3;
 pub const RTA_OIF: u16 = 4;
 pub const RTA_PRIORITY: u16 = 6;
 pub const RTA_PREFSRC: u16 = 7;
+pub const RTA_CACHEINFO: u16 = 12;
 pub const RTA_TABLE: u16 = 15;
 pub const RT_TABLE_MAIN: u8 = 254;
 pub const RT_TABLE_DEFAULT: u8 = 253;
 pub const RT_TABLE_LOCAL: u8 = 255;
+pub const RTPROT_UNSPEC: u8 = 0;
 pub const RTPROT_KERNEL: u8 = 2;
+/// A route that was looked up, to this machine (`RTCF_LOCAL`).
+pub const RTM_F_CLONED: u32 = 0x200;
+pub const RTCF_LOCAL: u32 = 0x8000_0000;
 pub const RT_SCOPE_UNIVERSE: u8 = 0;
 pub const RT_SCOPE_LINK: u8 = 253;
 pub const RT_SCOPE_HOST: u8 = 254;
@@ -86,6 +99,7 @@ pub const FR_ACT_TO_TBL: u8 = 1;
 
 pub const TCPDIAG_GETSOCK: u16 = 18;
 pub const SOCK_DIAG_BY_FAMILY: u16 = 20;
+pub const INET_DIAG_SKV6ONLY: u16 = 11;
 pub const UNIX_DIAG_NAME: u16 = 0;
 pub const UNIX_DIAG_PEER: u16 = 2;
 pub const UNIX_DIAG_RQLEN: u16 = 4;
@@ -97,6 +111,8 @@ plain! { pub struct NlMsgHdr [16] { len: u32, kind: u16, flags: u16, seq: u32, p
 plain! { pub struct IfInfoMsg [16] { family: u8, pad: u8, kind: u16, index: i32, flags: u32, change: u32, } }
 plain! { pub struct IfAddrMsg [8] { family: u8, prefixlen: u8, flags: u8, scope: u8, index: u32, } }
 plain! { pub struct RtMsg [12] { family: u8, dst_len: u8, src_len: u8, tos: u8, table: u8, protocol: u8, scope: u8, kind: u8, flags: u32, } }
+plain! { pub struct NdMsg [12] { family: u8, pad1: u8, pad2: u16, ifindex: i32, state: u16, flags: u8, kind: u8, } }
+plain! { pub struct FibRuleHdr [12] { family: u8, dst_len: u8, src_len: u8, tos: u8, table: u8, res1: u8, res2: u8, action: u8, flags: u32, } }
 plain! { pub struct InetDiagSockId [48] { sport: [u8; 2], dport: [u8; 2], src: [u8; 16], dst: [u8; 16], interface: u32, cookie: [u32; 2], } }
 plain! { pub struct InetDiagReq [56] { family: u8, protocol: u8, ext: u8, pad: u8, states: u32, id: InetDiagSockId, } }
 plain! { pub struct InetDiagMsg [72] { family: u8, state: u8, timer: u8, retrans: u8, id: InetDiagSockId, expires: u32, rqueue: u32, wqueue: u32, uid: u32, inode: u32, } }

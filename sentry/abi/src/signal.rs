@@ -284,6 +284,9 @@ impl SigInfo {
     pub const SEGV_MAPERR: i32 = 1;
     pub const SEGV_ACCERR: i32 = 2;
     pub const SYS_SECCOMP: i32 = 1;
+    pub const POLL_IN: i32 = 1;
+    pub const POLL_OUT: i32 = 2;
+    pub const POLL_HUP: i32 = 6;
 
     fn with(signal: Signal, code: i32) -> Self {
         Self { signo: signal.raw(), code, ..Self::default() }
@@ -320,6 +323,14 @@ impl SigInfo {
     pub fn fault(signal: Signal, code: i32, address: u64) -> Self {
         let mut info = Self::with(signal, code);
         info.put64(0, address);
+        info
+    }
+
+    /// Input or output that O_ASYNC announces: what (`POLL_*`), the same as events of poll(2), and where.
+    pub fn io(signal: Signal, code: i32, band: i64, fd: i32) -> Self {
+        let mut info = Self::with(signal, code);
+        info.put64(0, band as u64);
+        info.fields[2] = fd as u32;
         info
     }
 

@@ -237,6 +237,7 @@ plain! { pub struct SockAddrNl [12] { family: u16, pad: u16, pid: u32, groups: u
 plain! { pub struct IfReq [40] { name: [u8; 16], data: [u8; 24], } }
 plain! { pub struct IfConf [16] { len: i32, pad: u32, buf: u64, } }
 plain! { pub struct InPktInfo [12] { ifindex: i32, spec_dst: [u8; 4], addr: [u8; 4], } }
+plain! { pub struct SockExtendedErr [16] { errno: u32, origin: u8, kind: u8, code: u8, pad: u8, info: u32, data: u32, } }
 plain! { pub struct In6PktInfo [20] { addr: [u8; 16], ifindex: u32, } }
 
 /// The size of `sockaddr_storage`: no address is longer.

@@ -7,7 +7,10 @@ pub mod processor;
 pub mod random;
 pub mod readiness;
 pub mod sink;
+pub mod socket;
+pub mod thread;
 
 pub use descriptor::Descriptor;
 pub use file::HostFile;
 pub use sink::Sink;
+pub use socket::Socket;

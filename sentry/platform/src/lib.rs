@@ -15,9 +15,11 @@
 pub mod ptrace;
 pub mod registers;
 pub mod stub;
+pub mod trap;
 
 use std::sync::Arc;
 use std::task::Poll;
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use moat_host::HostFile;
@@ -62,6 +64,23 @@ pub enum PlatformError {
 pub struct MemoryFault {
     /// Bytes copied before the fault.
     pub done: usize,
+}
+
+/// What a sentry thread without a task is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenure {
+    /// Any task.
+    Free,
+    /// It is a context's [`Context::home`] and must take no other task before.
+    Bound,
+    /// Nothing; it must end.
+    Spent,
+}
+
+/// Looks after what a platform keeps on the calling thread, which has no task; `expired` if it has had none for so long
+/// that this is to be given up. The thread is unparked when there is something to look after.
+pub fn tend_thread(expired: bool) -> Tenure {
+    ptrace::kept::tend(expired)
 }
 
 /// A platform: ptrace, trap or kvm.
@@ -138,8 +157,11 @@ pub enum Change {
 pub struct Title {
     /// `comm`, at most 15 bytes.
     pub name: Vec<u8>,
-    /// The arguments, each ended by a NUL; cut to a page.
-    pub arguments: Vec<u8>,
+    /// Where the arguments lie in the application's memory. The tools read them there, so that they show what the
+    /// application makes of them.
+    pub arguments: std::ops::Range<u64>,
+    /// Where the environment lies.
+    pub environment: std::ops::Range<u64>,
 }
 
 /// The memory of one application process, and on platforms with stubs the host process that holds it.
@@ -158,6 +180,10 @@ pub trait AddressSpace: Send + Sync {
     fn poll_context(&self, cx: &mut std::task::Context<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>>;
     /// Tells the host's tools the process's name and arguments. Best effort.
     fn set_title(&self, title: &Title);
+    /// Tells them a new name alone.
+    fn set_name(&self, name: &[u8]);
+    /// Tells them that the process has made a session of its own, which has no terminal.
+    fn leave_session(&self);
 
     /// Copies application memory into `to`. May sleep: no lock may be held.
     fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault>;
@@ -165,8 +191,11 @@ pub trait AddressSpace: Send + Sync {
     fn write(&self, to: u64, from: &[u8]) -> Result<(), MemoryFault>;
     /// Processor time of the whole process, in application code.
     fn cpu_time(&self) -> Duration;
-    /// Resident application memory in bytes, where the platform can tell.
-    fn resident_bytes(&self) -> Option<u64>;
+    /// The most memory that was resident so far, in bytes, as of some moments ago ([`Context::update_use`]); `None` if
+    /// the platform has not looked yet.
+    fn peak_resident_bytes(&self) -> Option<u64>;
+    /// Page faults that needed no input, as of the same moment.
+    fn minor_faults(&self) -> u64;
     /// The process number which the container's pid namespace gave this stub; a hint for the guest's pid.
     fn pid_hint(&self) -> Option<u32>;
     /// The number by which the *host* knows it (for `events`, logs and tests).
@@ -200,6 +229,15 @@ pub enum Exit {
     Dead,
 }
 
+/// What an XSAVE image of an application thread holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtendedLayout {
+    /// Its size in bytes, at least that of the legacy area and the header.
+    pub size: usize,
+    /// The components that it can hold, as in XCR0.
+    pub features: u64,
+}
+
 /// Makes a running context return [`Exit::Kicked`] soon; from any thread, any number of times. A kick that comes
 /// while the context is not running makes its next run return at once.
 pub trait Kicker: Send + Sync {
@@ -224,12 +262,35 @@ pub trait Context: Send + Sync {
     fn set_extended_state(&mut self, state: &[u8]) -> Result<(), PlatformError>;
     /// Resets vector state to what `execve` gives.
     fn reset_extended_state(&mut self);
+    /// The vector state as a thread can save it into its own memory; `None` if it can't.
+    fn extended_layout(&mut self) -> Option<ExtendedLayout>;
+    /// Before it runs on as its registers say, the thread saves its vector state at `at` (XSAVE, standard format) and
+    /// takes that which a handler starts with. `at` is a multiple of 64, and an image there of [`Self::extended_layout`]'s
+    /// size has been written but for its components. Other registers than rax, rdx, rdi, rsi and the stack pointer may
+    /// change on the way.
+    fn save_extended_state_at(&mut self, at: u64);
+    /// The thread takes vector state and general registers from the signal frame of Linux that `stack`, its stack
+    /// pointer, is behind the return address of. `registers` are those of the frame; only the ones in a `sigcontext`
+    /// count. The caller has checked that it holds a whole image of [`Self::extended_layout`], at a multiple of 64.
+    fn return_from_frame(&mut self, stack: u64, registers: &Registers);
+    /// The stack pointer; cheaper than [`Self::registers`] after a system call.
+    fn stack_pointer(&mut self) -> u64;
     /// `lock cmpxchg` on a 32-bit word of this thread's address space: the value that was there, or a fault.
     fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault>;
+    /// `tell` is called, by another thread, if the host kills the stub while the context is not running.
+    fn on_death(&mut self, tell: Arc<dyn Fn() + Send + Sync>);
     /// The handle by which other threads kick this context.
     fn kicker(&self) -> Arc<dyn Kicker>;
     /// The thread number which the container's pid namespace gave it: a hint for the guest's tid.
     fn tid_hint(&self) -> Option<u32>;
+    /// The thread that has to poll it from the first time on, where that is decided: one of those that call
+    /// [`tend_thread`] between tasks.
+    fn home(&self) -> Option<ThreadId>;
+    /// The thread has ended, and others of its process go on. A platform may keep what it is made of for the next; the
+    /// calling thread, which has polled it, then calls [`tend_thread`] until it polls again.
+    fn retire(self: Box<Self>);
+    /// Brings what the address space tells of its use of memory up to date. After a system call only; takes as long as one.
+    fn update_use(&mut self);
     /// Processor time that the application's code used in this thread (without the kernel's work for it).
     fn cpu_time(&self) -> Duration;
 }

@@ -34,3 +34,23 @@ pub struct Registers {
     pub fs: u64,
     pub gs: u64,
 }
+
+impl Registers {
+    /// These, with what a `sigcontext` holds taken from `other`.
+    pub fn with_sigcontext(&self, other: &Registers) -> Registers {
+        let flags = u64::from(crate::stub::code::RESTORED_FLAGS);
+        Registers {
+            orig_rax: u64::MAX,
+            cs: self.cs,
+            eflags: (self.eflags & !flags) | (other.eflags & flags),
+            ss: self.ss,
+            fs_base: self.fs_base,
+            gs_base: self.gs_base,
+            ds: self.ds,
+            es: self.es,
+            fs: self.fs,
+            gs: self.gs,
+            ..*other
+        }
+    }
+}

@@ -36,6 +36,9 @@ pub struct ContainerConfig {
     pub cpus: u32,
     /// The first process.
     pub process: ProcessConfig,
+    /// Whether signals act on the first process as on any other: without, those that it has no handler for don't act on it,
+    /// as on the first process of a pid namespace.
+    pub ordinary_init: bool,
     /// Which network the sockets of the guest reach.
     pub network: Network,
     /// config.json's `linux.seccomp`, as the sentry applies it to the guest's calls; its JSON text.

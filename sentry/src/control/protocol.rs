@@ -107,6 +107,12 @@ pub enum Request {
     Resume,
     /// List the processes.
     Processes,
+    /// Change how many tasks there can be.
+    #[serde(rename = "limit_tasks")]
+    LimitTasks {
+        /// At most; `None` is bounded by the sentry alone.
+        most: Option<u64>,
+    },
     /// The size of a process's terminal has changed.
     Resize {
         /// The process.

@@ -30,6 +30,10 @@ pub fn answer(sandbox: &Arc<Sandbox>, request: Request, files: Vec<OwnedFd>) -> 
             sandbox.resume();
             Reply::Done
         }
+        Request::LimitTasks { most } => {
+            sandbox.limit_tasks(most);
+            Reply::Done
+        }
         Request::Processes => Reply::Processes { processes: sandbox.processes() },
         Request::Resize { pid, columns, rows } => {
             sandbox.resize(pid, columns, rows);

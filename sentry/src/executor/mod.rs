@@ -2,11 +2,12 @@
 //! [`wait::WaitQueue`].
 //!
 //! On platforms that tie a task to a host thread (`Platform::thread_per_task`) each task has a thread that polls it and
-//! sleeps between polls; that is the only mode so far.
+//! sleeps between polls ([`workers`]); that is the only mode so far.
 
 pub mod reactor;
 pub mod timer;
 pub mod wait;
+pub mod workers;
 
 use std::cell::Cell;
 use std::future::Future;
@@ -17,9 +18,6 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Instant;
 
-/// Stack of a thread that polls a task, in bytes. Mostly untouched.
-const TASK_STACK: usize = 1 << 20;
-
 thread_local! {
     static NEXT_DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
@@ -27,17 +25,6 @@ thread_local! {
 /// Asks for another poll of the future that is being polled by this thread, no later than `at`.
 pub(crate) fn poll_again_by(at: Instant) {
     NEXT_DEADLINE.with(|d| d.set(Some(d.get().map_or(at, |earlier| earlier.min(at)))));
-}
-
-/// Runs `future` to its end on a thread of its own.
-///
-/// # Errors
-/// When the host refuses another thread.
-pub fn spawn<F>(name: &str, future: F) -> std::io::Result<()>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    std::thread::Builder::new().name(name.to_owned()).stack_size(TASK_STACK).spawn(move || block_on(future)).map(drop)
 }
 
 /// Polls `future` on this thread until it is done.

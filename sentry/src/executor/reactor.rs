@@ -1,12 +1,12 @@
 //! Wakes wait queues when host descriptors change. One thread sleeps in the host's epoll for all of them.
 
 use std::collections::HashMap;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use moat_abi::errno::Errno;
 use moat_abi::poll::PollEvents;
-use moat_host::Descriptor;
 use moat_host::readiness::Readiness;
 
 use super::wait::Notify;
@@ -19,9 +19,12 @@ pub struct Reactor {
     next: AtomicU64,
 }
 
+/// What has a host descriptor that can be watched.
+pub type Watchable = Arc<dyn AsFd + Send + Sync>;
+
 /// A descriptor that is watched; dropping it ends that.
 pub struct Watched {
-    descriptor: Arc<Descriptor>,
+    descriptor: Watchable,
     /// `None` for what is always ready.
     token: Option<u64>,
 }
@@ -55,7 +58,7 @@ impl Reactor {
     ///
     /// # Errors
     /// The host's, `ENOSPC` or `ENOMEM`.
-    pub fn watch(&self, descriptor: Arc<Descriptor>, notify: Arc<dyn Notify>) -> Result<Watched> {
+    pub fn watch(&self, descriptor: Watchable, notify: Arc<dyn Notify>) -> Result<Watched> {
         let token = self.next.fetch_add(1, Ordering::Relaxed);
         self.watched.lock().insert(token, notify);
         match self.readiness.add(&*descriptor, token) {
@@ -112,6 +115,7 @@ impl Notify for super::wait::WaitQueue {
 mod tests {
     use super::*;
     use crate::executor::wait::{self, WaitQueue};
+    use moat_host::Descriptor;
     use std::io::Write;
     use std::time::{Duration, Instant};
 

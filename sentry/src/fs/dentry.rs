@@ -2,6 +2,9 @@
 //!
 //! A dentry knows its parent (strongly: a path to the root always exists) and its children (weakly). What keeps an
 //! unused dentry alive is a bounded cache. A negative dentry remembers that a name does not exist.
+//!
+//! How long a cached name is true is the filesystem's to say ([`Inode::names_valid`]): a dentry keeps what that was when
+//! its name was looked up. What a lookup found is put in only if nobody changed a name of the directory meanwhile.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -9,12 +12,15 @@ use std::sync::{Arc, Weak};
 
 use moat_abi::errno::Errno;
 
-use super::inode::{Caching, Inode};
+use super::inode::{Found, Inode};
 use crate::Result;
 use crate::sync::{Mutex, Rank};
 
 /// How many unused dentries are kept.
 const CACHED: usize = 16_384;
+
+/// Dentries, one beneath the other, each with the count of its changes.
+type Chain = Vec<(Arc<Dentry>, u64)>;
 
 /// A name and what it names.
 pub struct Dentry {
@@ -24,6 +30,10 @@ pub struct Dentry {
     /// How many mounts lie on it.
     pub(super) mounts: AtomicU32,
     gone: AtomicBool,
+    /// One more than what its directory's [`Inode::names_valid`] was when this name was looked up; 0 if it gave nothing.
+    valid: AtomicU64,
+    /// How often names in this directory were changed through the sentry; changed under the lock of the children.
+    changes: AtomicU64,
     /// Its place in the cache of unused dentries; 0 for none.
     kept: AtomicU64,
 }
@@ -46,6 +56,8 @@ impl Dentry {
             children: Mutex::new(Rank::Dentry, HashMap::new()),
             mounts: AtomicU32::new(0),
             gone: AtomicBool::new(false),
+            valid: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             kept: AtomicU64::new(0),
         }
     }
@@ -101,91 +113,178 @@ impl Dentry {
 
     /// The child of this name, from the cache or the filesystem; negative if there is none.
     pub fn lookup(self: &Arc<Self>, name: &[u8]) -> Result<Arc<Dentry>> {
-        let directory = self.inode()?;
-        let caching = directory.filesystem().caching();
-        let cached = self.children.lock().get(name).and_then(Weak::upgrade);
-        if let Some(child) = &cached
-            && (caching == Caching::Owned || child.mounts.load(Ordering::Acquire) > 0)
-        {
-            return Ok(child.clone());
+        match self.cached(name) {
+            Some(child) => Ok(child),
+            None => Ok(self.look_up_ahead(&[name])?.0),
         }
-        let found = match directory.lookup(name) {
-            Ok(inode) => Some(inode),
-            Err(Errno::ENOENT) => None,
-            Err(e) => return Err(e),
-        };
-        if let Some(child) = cached
-            && match (&child.inode, &found) {
+    }
+
+    /// The child of this name if it is cached and still true.
+    pub fn cached(&self, name: &[u8]) -> Option<Arc<Dentry>> {
+        let child = self.child(name)?;
+        let valid = child.is_mounted_on() || self.names_valid().is_some_and(|now| child.is_valid(now));
+        valid.then_some(child)
+    }
+
+    /// Asks the filesystem for the child of the first name, which may be negative, and along with it for the names beneath
+    /// that, as far as the filesystem tells them in the same answer.
+    pub fn look_up_ahead(self: &Arc<Self>, names: &[&[u8]]) -> Result<(Arc<Dentry>, Vec<Arc<Dentry>>)> {
+        let directory = self.inode()?;
+        loop {
+            let before = self.changes.load(Ordering::Acquire);
+            let (chain, names) = self.known_chain(names);
+            let answer = directory.look_up_ahead(names);
+            let Some(first) = self.settle(names[0], answer.at(0)?, before) else { continue };
+            let mut further: Vec<Arc<Dentry>> = Vec::new();
+            for (at, &name) in names.iter().enumerate().skip(1) {
+                let parent = further.last().unwrap_or(&first);
+                let Ok(found) = answer.at(at) else { break };
+                // Names of a directory that was not known before cannot have been changed through it since.
+                let before = match chain.get(at - 1) {
+                    Some((known, before)) if Arc::ptr_eq(known, parent) => *before,
+                    _ => 0,
+                };
+                let Some(child) = parent.settle(name, found, before) else { break };
+                further.push(child);
+            }
+            return Ok((first, further));
+        }
+    }
+
+    /// What is cached under these names, one beneath the other, each with the count of its changes; and the names up to
+    /// the first that something is mounted on, whose own children are elsewhere.
+    fn known_chain<'a, 'b>(&self, names: &'a [&'b [u8]]) -> (Chain, &'a [&'b [u8]]) {
+        let mut chain = Chain::new();
+        for (at, name) in names.iter().enumerate() {
+            let parent = chain.last().map_or(self, |(dentry, _)| dentry);
+            let Some(child) = parent.child(name) else { break };
+            if child.is_mounted_on() && at > 0 {
+                return (chain, &names[..at]);
+            }
+            let changes = child.changes.load(Ordering::Acquire);
+            chain.push((child, changes));
+        }
+        (chain, names)
+    }
+
+    fn child(&self, name: &[u8]) -> Option<Arc<Dentry>> {
+        self.children.lock().get(name).and_then(Weak::upgrade)
+    }
+
+    /// How long names of this directory are true that are looked up now.
+    pub fn names_valid(&self) -> Option<u64> {
+        self.inode.as_ref().and_then(|directory| directory.names_valid())
+    }
+
+    fn is_valid(&self, now: u64) -> bool {
+        self.valid.load(Ordering::Acquire) == now.wrapping_add(1)
+    }
+
+    fn set_valid(&self, valid: Option<u64>) {
+        self.valid.store(valid.map_or(0, |now| now.wrapping_add(1)), Ordering::Release);
+    }
+
+    /// Records what a lookup of `name` found: the dentry that is there if it is for the same file, or a new one. `None` if
+    /// names were changed here since the count of changes was `before`: the answer may be older than the change.
+    fn settle(self: &Arc<Self>, name: &[u8], found: &Found, before: u64) -> Option<Arc<Dentry>> {
+        let there = self.child(name);
+        if let Some(child) = &there
+            && match (&child.inode, &found.inode) {
                 (Some(old), Some(new)) => same_inode(old, new),
                 (None, None) => true,
                 _ => false,
             }
         {
-            return Ok(child);
+            child.set_valid(found.valid);
+            return Some(child.clone());
         }
-        Ok(self.insert(name, found, caching == Caching::Owned))
-    }
-
-    /// Records what `name` is now. A dentry that another task made meanwhile for the same inode wins.
-    fn insert(self: &Arc<Self>, name: &[u8], inode: Option<Arc<dyn Inode>>, keep: bool) -> Arc<Dentry> {
-        let mut children = self.children.lock();
-        if keep
-            && let Some(there) = children.get(name).and_then(Weak::upgrade)
-            && there.is_negative() == inode.is_none()
+        let child = Arc::new(Self::new(found.inode.clone(), name, Some(self.clone())));
+        child.set_valid(found.valid);
         {
-            return there;
+            let mut children = self.children.lock();
+            let now = children.get(name).and_then(Weak::upgrade);
+            let same = now.as_ref().map(Arc::as_ptr) == there.as_ref().map(Arc::as_ptr);
+            if !same || self.changes.load(Ordering::Acquire) != before {
+                drop(children);
+                return None;
+            }
+            children.insert(name.into(), Arc::downgrade(&child));
+            prune(&mut children);
         }
-        let child = Arc::new(Self::new(inode, name, Some(self.clone())));
-        let replaced = children.insert(name.into(), Arc::downgrade(&child)).and_then(|w| w.upgrade());
-        if children.len() > 64 && children.len().is_power_of_two() {
-            children.retain(|_, c| c.strong_count() > 0);
-        }
-        drop(children);
-        if let Some(old) = replaced {
+        if let Some(old) = there {
             bury(&old);
         }
-        if keep {
+        if found.valid.is_some() {
+            keep_alive(child.clone());
+        }
+        Some(child)
+    }
+
+    /// Puts a new inode under `name` (after a successful create, link or mkdir). `valid` is what [`Self::names_valid`] was
+    /// before that.
+    pub fn instantiate(self: &Arc<Self>, name: &[u8], inode: Arc<dyn Inode>, valid: Option<u64>) -> Arc<Dentry> {
+        let child = Arc::new(Self::new(Some(inode), name, Some(self.clone())));
+        child.set_valid(valid);
+        let old = {
+            let mut children = self.children.lock();
+            self.changes.fetch_add(1, Ordering::AcqRel);
+            let old = children.insert(name.into(), Arc::downgrade(&child)).and_then(|w| w.upgrade());
+            prune(&mut children);
+            old
+        };
+        if let Some(old) = old {
+            bury(&old);
+        }
+        if valid.is_some() {
             keep_alive(child.clone());
         }
         child
     }
 
-    /// Puts a new inode under `name` (after a successful create, link or mkdir).
-    pub fn instantiate(self: &Arc<Self>, name: &[u8], inode: Arc<dyn Inode>) -> Arc<Dentry> {
-        let old = self.children.lock().remove(name);
-        drop(old);
-        let keep = inode.filesystem().caching() == Caching::Owned;
-        self.insert(name, Some(inode), keep)
-    }
-
     /// Forgets `name` (after a successful unlink or rmdir); those who hold its dentry see that it is gone.
     pub fn remove(self: &Arc<Self>, name: &[u8]) {
-        let old = self.children.lock().remove(name).and_then(|w| w.upgrade());
+        let old = {
+            let mut children = self.children.lock();
+            self.changes.fetch_add(1, Ordering::AcqRel);
+            children.remove(name).and_then(|w| w.upgrade())
+        };
         if let Some(old) = old {
             bury(&old);
         }
     }
 
-    /// Forgets everything that is cached of this directory, because somebody else changed it.
-    pub fn invalidate_children(&self) {
-        let mut children = self.children.lock();
-        children.retain(|_, c| c.upgrade().is_some_and(|c| c.mounts.load(Ordering::Acquire) > 0));
-    }
-
     /// Moves the child `name` (its dentry is `child`) to `to`, under `to_name`; what was there is gone, or with
-    /// `exchange` takes the old place. The caller holds the rename lock.
-    pub fn rename(self: &Arc<Self>, child: &Arc<Dentry>, to: &Arc<Dentry>, to_name: &[u8], exchange: bool) {
+    /// `exchange` takes the old place. `valid` is what [`Self::names_valid`] was of both directories before that. The caller
+    /// holds the rename lock.
+    pub fn rename(
+        self: &Arc<Self>,
+        child: &Arc<Dentry>,
+        to: &Arc<Dentry>,
+        to_name: &[u8],
+        exchange: bool,
+        valid: (Option<u64>, Option<u64>),
+    ) {
         let name = child.name();
         let displaced = {
-            self.children.lock().remove(&*name);
-            let displaced = to.children.lock().insert(to_name.into(), Arc::downgrade(child)).and_then(|w| w.upgrade());
+            {
+                let mut children = self.children.lock();
+                self.changes.fetch_add(1, Ordering::AcqRel);
+                children.remove(&*name);
+            }
+            let displaced = {
+                let mut children = to.children.lock();
+                to.changes.fetch_add(1, Ordering::AcqRel);
+                children.insert(to_name.into(), Arc::downgrade(child)).and_then(|w| w.upgrade())
+            };
             let mut place = child.place.lock();
             place.name = to_name.into();
             place.parent = Some(to.clone());
             displaced
         };
+        child.set_valid(valid.1);
         let Some(displaced) = displaced else { return };
         if exchange {
+            displaced.set_valid(valid.0);
             self.children.lock().insert(name[..].into(), Arc::downgrade(&displaced));
             let mut place = displaced.place.lock();
             place.name = name;
@@ -193,6 +292,13 @@ impl Dentry {
         } else {
             bury(&displaced);
         }
+    }
+}
+
+/// Lets go of entries whose dentries have ended.
+fn prune(children: &mut HashMap<Box<[u8]>, Weak<Dentry>>) {
+    if children.len() > 64 && children.len().is_power_of_two() {
+        children.retain(|_, c| c.strong_count() > 0);
     }
 }
 

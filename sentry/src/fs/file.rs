@@ -12,9 +12,12 @@ use moat_abi::stat::{FileType, Mode};
 use moat_host::HostFile;
 
 use super::Path;
+use super::fasync::Fasync;
 use super::inode::{Attributes, Inode};
+use super::write_access::WriteAccess;
 use crate::Result;
 use crate::executor::wait::Waiter;
+use crate::kernel::credentials::Credentials;
 use crate::kernel::{Current, Task};
 use crate::sync::{Mutex, Rank};
 
@@ -108,7 +111,11 @@ pub trait FileOperations: Send + Sync + Any {
     }
     /// Whether `epoll_ctl` takes it (not regular files and directories: EPERM).
     fn pollable(&self) -> bool {
-        true
+        !matches!(self.seeking(), Seeking::Positions | Seeking::Directory)
+    }
+    /// Whether O_ASYNC has an effect.
+    fn has_fasync(&self) -> bool {
+        false
     }
     /// `ioctl` beyond the generic ones.
     fn ioctl(&self, current: &mut Current, file: &Arc<OpenFile>, command: u32, argument: u64) -> Result<u64> {
@@ -187,7 +194,7 @@ pub trait FileOperations: Send + Sync + Any {
 }
 
 /// Who is to be told of I/O by SIGIO (`F_SETOWN`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct SignalOwner {
     /// `F_OWNER_TID`, `F_OWNER_PID` or `F_OWNER_PGRP`; 0 with id 0 for nobody.
     pub kind: u32,
@@ -195,6 +202,8 @@ pub struct SignalOwner {
     pub id: i32,
     /// The signal of F_SETSIG; 0 means SIGIO.
     pub signal: u32,
+    /// Of who named the owner: what may be signalled on its behalf.
+    pub credentials: Option<Arc<Credentials>>,
 }
 
 /// An open file description.
@@ -206,6 +215,9 @@ pub struct OpenFile {
     flags: AtomicU32,
     position: Mutex<u64>,
     owner: Mutex<SignalOwner>,
+    fasync: Mutex<Option<Fasync>>,
+    /// That it is a writer of its file, if it is.
+    _write_access: Option<WriteAccess>,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -220,6 +232,16 @@ const CHANGEABLE: OpenFlags = OpenFlags::APPEND
 impl OpenFile {
     /// A description of the file at `path` (or of one without a path).
     pub fn new(operations: Arc<dyn FileOperations>, path: Option<Path>, flags: OpenFlags) -> Arc<Self> {
+        Self::with_access(operations, path, flags, None)
+    }
+
+    /// The same, of a file that it may write to.
+    pub fn with_access(
+        operations: Arc<dyn FileOperations>,
+        path: Option<Path>,
+        flags: OpenFlags,
+        write_access: Option<WriteAccess>,
+    ) -> Arc<Self> {
         let kept =
             flags - (OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::NOCTTY | OpenFlags::TRUNC | OpenFlags::CLOEXEC);
         Arc::new(Self {
@@ -229,6 +251,8 @@ impl OpenFile {
             flags: AtomicU32::new(kept.bits()),
             position: Mutex::new(Rank::FilePosition, 0),
             owner: Mutex::new(Rank::File, SignalOwner::default()),
+            fasync: Mutex::new(Rank::File, None),
+            _write_access: write_access,
         })
     }
 
@@ -293,6 +317,11 @@ impl OpenFile {
     /// Who is told of I/O.
     pub fn owner(&self) -> &Mutex<SignalOwner> {
         &self.owner
+    }
+
+    /// How it announces input and output by signals (O_ASYNC).
+    pub fn fasync(&self) -> &Mutex<Option<Fasync>> {
+        &self.fasync
     }
 
     /// Attributes, from its inode or made up.

@@ -107,15 +107,37 @@ pub struct NewNode {
     pub gid: u32,
 }
 
-/// How long what the dentry cache knows of a filesystem stays true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caching {
-    /// Until the sentry changes it (tmpfs, or a gofer tree of the container's own).
-    Owned,
-    /// Each lookup asks again (volumes that others write to).
-    Revalidate,
-    /// Names come and go by themselves (proc): never cached.
-    Volatile,
+/// What a lookup found under one name.
+pub struct Found {
+    /// The inode; `None` if the name does not exist.
+    pub inode: Option<Arc<dyn Inode>>,
+    /// [`Inode::names_valid`] of the directory as it was before it was asked.
+    pub valid: Option<u64>,
+}
+
+/// What a lookup of several names, one beneath the other, found: what was told of each, from the first on, up to the
+/// first that does not exist.
+pub struct Answer {
+    /// For each name, as far as they were told.
+    pub found: Vec<Found>,
+    /// Why the name behind those could not be looked up.
+    pub error: Option<Errno>,
+}
+
+impl Answer {
+    /// The answer to a lookup of one name.
+    pub fn of_one(result: Result<Arc<dyn Inode>>, valid: Option<u64>) -> Self {
+        match result {
+            Ok(inode) => Self { found: vec![Found { inode: Some(inode), valid }], error: None },
+            Err(Errno::ENOENT) => Self { found: vec![Found { inode: None, valid }], error: None },
+            Err(errno) => Self { found: Vec::new(), error: Some(errno) },
+        }
+    }
+
+    /// What was found under the name at this place.
+    pub fn at(&self, place: usize) -> Result<&Found> {
+        self.found.get(place).ok_or(self.error.unwrap_or(Errno::EIO))
+    }
 }
 
 /// One mounted filesystem (Linux: super block).
@@ -128,10 +150,9 @@ pub trait FileSystem: Send + Sync {
     fn root(&self) -> Arc<dyn Inode>;
     /// `statfs`.
     fn statfs(&self) -> Result<Statfs>;
-    /// What the dentry cache may assume.
-    fn caching(&self) -> Caching {
-        Caching::Owned
-    }
+    /// Takes note of what others have changed, so that [`Inode::names_valid`] and cached attributes are true again. Called
+    /// before either is relied on.
+    fn catch_up(&self) {}
     /// Options behind the generic ones in `/proc/mounts`, such as `size=64k`, each preceded by a comma.
     fn show_options(&self) -> String {
         String::new()
@@ -173,6 +194,16 @@ pub trait Inode: Send + Sync + Any {
     fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {
         let _ = name;
         Err(Errno::ENOTDIR)
+    }
+    /// Looks up names, each beneath the one before, as many as can be told at the cost of one.
+    fn look_up_ahead(&self, names: &[&[u8]]) -> Answer {
+        let valid = self.names_valid();
+        Answer::of_one(self.lookup(names[0]), valid)
+    }
+    /// What is known of names in this directory, absent ones too, is true for as long as this stays the same, and the sentry
+    /// itself does not change them; `None` if it has to be asked for each time, since they come and go by themselves.
+    fn names_valid(&self) -> Option<u64> {
+        Some(0)
     }
     /// Makes a child that does not exist yet. `EEXIST` if it does.
     fn create(&self, name: &[u8], node: &NewNode) -> Result<Arc<dyn Inode>> {

@@ -200,6 +200,10 @@ impl FileOperations for Inotify {
         self
     }
 
+    fn has_fasync(&self) -> bool {
+        true
+    }
+
     fn ignores_seeks(&self) -> bool {
         true
     }
@@ -285,7 +289,7 @@ mod tests {
     fn make(directory: &Arc<Dentry>, name: &[u8]) -> Arc<Dentry> {
         let node = NewNode { kind: NodeKind::Regular, permissions: 0o644, uid: 0, gid: 0 };
         let inode = directory.inode().unwrap().create(name, &node).unwrap();
-        directory.instantiate(name, inode)
+        directory.instantiate(name, inode, Some(0))
     }
 
     #[test]

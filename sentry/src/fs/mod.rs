@@ -11,6 +11,7 @@ pub mod dev;
 pub mod devpts;
 pub mod epoll;
 pub mod eventfd;
+pub mod fasync;
 pub mod fd_table;
 pub mod file;
 pub mod gofer;
@@ -34,6 +35,7 @@ pub mod timerfd;
 pub mod tmpfs;
 pub mod tty;
 pub mod walk;
+pub mod write_access;
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ use super::anonymous::Anonymous;
 use super::inode::{Attributes, NewNode, NodeKind, SetAttributes, SetTime};
 use super::permission::{self, Access};
 use super::walk::{self, Last, LastKind};
+use super::write_access::WriteAccess;
 use super::{OpenFile, Path, dev, notify, pipe};
 use crate::Result;
 use crate::kernel::Task;
@@ -69,7 +70,7 @@ pub fn open(task: &Task, base: &Path, path: &[u8], request: OpenRequest) -> Resu
         let made = create(task, &last, NodeKind::Regular, mode)?;
         notify::created(&last.directory.dentry, &made.dentry, false);
         // Who makes a file may open it whatever its permissions are.
-        return open_inode(task, made, flags - OpenFlags::TRUNC);
+        return open_new(task, made, flags - OpenFlags::TRUNC);
     }
     let found = walk::resolve_restricted(task, base, path, follow, resolve)?;
     open_found(task, found, flags)
@@ -116,15 +117,22 @@ pub fn open_found(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenF
     if flags.contains(OpenFlags::NOATIME) {
         permission::check_owner(&attributes, &credentials)?;
     }
+    let access = if writes { WriteAccess::get(&attributes)? } else { None };
     if flags.contains(OpenFlags::TRUNC) && file_type == FileType::Regular {
         inode.set_attributes(&truncation(&attributes, &credentials, 0))?;
         notify::truncated(&path.dentry);
     }
-    open_inode(task, path, flags)
+    open_inode(task, path, flags, access.filter(|_| flags.writable()))
+}
+
+/// Opens a regular file that was just made.
+fn open_new(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
+    let access = if flags.writable() { WriteAccess::get(&path.inode()?.attributes()?)? } else { None };
+    open_inode(task, path, flags, access)
 }
 
 /// The operations of what `path` names, as an open file description; nothing is checked any more.
-fn open_inode(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
+fn open_inode(task: &Task, path: Path, flags: OpenFlags, access: Option<WriteAccess>) -> Result<Arc<OpenFile>> {
     let inode = path.inode()?.clone();
     if let Some(anonymous) = inode.as_any().downcast_ref::<Anonymous>() {
         return anonymous.reopen(flags);
@@ -136,7 +144,7 @@ fn open_inode(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>
         FileType::Fifo => pipe::open_fifo(&inode, flags)?,
         _ => inode.open_for(task, flags)?,
     };
-    Ok(OpenFile::new(operations, Some(path), flags))
+    Ok(OpenFile::with_access(operations, Some(path), flags, access))
 }
 
 /// O_PATH: a place, and nothing to do with it.
@@ -176,8 +184,9 @@ pub fn create(task: &Task, last: &Last, kind: NodeKind, mode: u32) -> Result<Pat
     last.directory.mount.check_writable()?;
     permission::check_attributes(&attributes, &credentials, Access::WRITE.and(Access::EXECUTE))?;
     let node = new_node(task, &attributes, &credentials, kind, mode);
+    let valid = directory.names_valid();
     let inode = directory.create(&last.name, &node)?;
-    let dentry = last.directory.dentry.instantiate(&last.name, inode);
+    let dentry = last.directory.dentry.instantiate(&last.name, inode, valid);
     Ok(Path { mount: last.directory.mount.clone(), dentry })
 }
 
@@ -222,7 +231,7 @@ fn open_anonymous(task: &Task, base: &Path, path: &[u8], request: OpenRequest) -
     if request.flags.contains(OpenFlags::EXCL) {
         dentry.forbid_name();
     }
-    open_inode(task, Path { mount: place.mount, dentry }, request.flags - (OpenFlags::TMPFILE | OpenFlags::EXCL))
+    open_new(task, Path { mount: place.mount, dentry }, request.flags - (OpenFlags::TMPFILE | OpenFlags::EXCL))
 }
 
 /// What truncation sets: the size, the times, and no set-id bits any more.

@@ -206,6 +206,10 @@ impl FileOperations for PipeEnd {
         self
     }
 
+    fn has_fasync(&self) -> bool {
+        true
+    }
+
     fn read_at(&self, _: &OpenFile, buf: &mut [u8], _: u64) -> Result<usize> {
         if !self.reads {
             return Err(Errno::EBADF);

@@ -173,8 +173,9 @@ pub fn place(namespace: &Arc<MountNamespace>, path: &[u8], make: Option<NodeKind
             Some(last) if child.is_negative() => {
                 let kind = if rest.is_empty() { last.clone() } else { NodeKind::Directory };
                 let permissions = if matches!(kind, NodeKind::Directory) { 0o755 } else { 0o644 };
+                let valid = at.dentry.names_valid();
                 let inode = at.inode()?.create(&name, &NewNode { kind, permissions, uid: 0, gid: 0 })?;
-                at.dentry.instantiate(&name, inode)
+                at.dentry.instantiate(&name, inode, valid)
             }
             _ => child,
         };
@@ -223,8 +224,9 @@ fn make_device(namespace: &Arc<MountNamespace>, device: &DeviceConfig) -> Result
         directory.dentry.remove(name);
     }
     let node = NewNode { kind, permissions: device.mode & 0o7777, uid: device.uid, gid: device.gid };
+    let valid = inode.names_valid();
     let made = inode.create(name, &node)?;
-    directory.dentry.instantiate(name, made);
+    directory.dentry.instantiate(name, made, valid);
     Ok(())
 }
 

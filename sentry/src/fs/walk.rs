@@ -1,5 +1,6 @@
 //! Path resolution (path_resolution(7)): from bytes to a [`Path`].
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use moat_abi::errno::Errno;
@@ -15,6 +16,8 @@ use crate::kernel::Task;
 pub const PATH_MAX: usize = 4096;
 /// The longest component.
 pub const NAME_MAX: usize = 255;
+/// How many components a filesystem is asked for at a time.
+const AHEAD: usize = 64;
 /// How many symbolic links one resolution may follow.
 const LINKS_MAX: u32 = 40;
 
@@ -46,6 +49,10 @@ struct Walk<'a> {
     restrict: ResolveFlags,
     /// Components still to walk, last first.
     rest: Vec<Vec<u8>>,
+    /// What the filesystem told of them ahead of time, nearest first.
+    ahead: VecDeque<Arc<Dentry>>,
+    /// The mount whose filesystem has caught up with what others changed.
+    caught_up: Option<u64>,
     slash: bool,
 }
 
@@ -142,6 +149,8 @@ impl<'a> Walk<'a> {
             links: 0,
             restrict,
             rest: Vec::new(),
+            ahead: VecDeque::new(),
+            caught_up: None,
             slash: false,
         };
         walk.push(path)?;
@@ -181,17 +190,42 @@ impl<'a> Walk<'a> {
         permission::check(inode, &self.task.credentials(), Access::EXECUTE)
     }
 
-    fn child(&self, name: &[u8]) -> Result<Path> {
+    fn child(&mut self, name: &[u8]) -> Result<Path> {
         if name.len() > NAME_MAX {
             return Err(Errno::ENAMETOOLONG);
         }
-        let dentry: Arc<Dentry> = self.at.dentry.lookup(name)?;
+        let dentry = self.look_up(name)?;
         let path = Path { mount: self.at.mount.clone(), dentry };
         let seen = self.task.kernel().mounts().topmost(path);
         if self.restrict.contains(ResolveFlags::NO_XDEV) && !Arc::ptr_eq(&seen.mount, &self.at.mount) {
             return Err(Errno::EXDEV);
         }
         Ok(seen)
+    }
+
+    /// The dentry of a name: one that was told ahead, a cached one, or what the filesystem says, which is then asked for
+    /// as many of the next components as it cares to tell.
+    fn look_up(&mut self, name: &[u8]) -> Result<Arc<Dentry>> {
+        if let Some(told) = self.ahead.pop_front() {
+            let here = told.parent().is_some_and(|parent| Arc::ptr_eq(&parent, &self.at.dentry));
+            if here && *told.name() == *name && !told.is_gone() {
+                return Ok(told);
+            }
+            self.ahead.clear();
+        }
+        if self.caught_up != Some(self.at.mount.id) {
+            self.at.mount.filesystem.catch_up();
+            self.caught_up = Some(self.at.mount.id);
+        }
+        if let Some(cached) = self.at.dentry.cached(name) {
+            return Ok(cached);
+        }
+        let next = self.rest.iter().rev().map(Vec::as_slice);
+        let next = next.take_while(|&n| n.len() <= NAME_MAX && n != b"." && n != b"..").take(AHEAD - 1);
+        let names: Vec<&[u8]> = std::iter::once(name).chain(next).collect();
+        let (dentry, ahead) = self.at.dentry.look_up_ahead(&names)?;
+        self.ahead = ahead.into();
+        Ok(dentry)
     }
 
     fn step(&mut self, name: &[u8], follow: bool) -> Result<()> {

@@ -10,7 +10,7 @@ use moat_abi::sched::CloneFlags;
 use moat_abi::signal::SIGCHLD;
 use moat_platform::{AddressSpace, Context};
 
-use super::process_tree::Process;
+use super::process_tree::{Process, ProcessTree};
 use super::task::{NewTask, SCHED_RESET_ON_FORK, Shared};
 use super::usage::Usage;
 use super::{Current, Task, ThreadGroup, run};
@@ -123,12 +123,14 @@ pub async fn clone(current: &mut Current, request: CloneRequest) -> Result<u32> 
     Ok(pid)
 }
 
+/// Whether there may be one task more: asked before the platform makes it, and again when it enters the tree.
+fn check_count(current: &Current, tree: &ProcessTree) -> Result<()> {
+    if tree.task_count() as u64 >= current.kernel().pids_limit() { Err(Errno::EAGAIN) } else { Ok(()) }
+}
+
 fn check_limits(current: &Current) -> Result<()> {
+    check_count(current, &current.kernel().tree())?;
     let credentials = current.credentials();
-    let tasks = current.kernel().tree().task_count() as u64;
-    if tasks >= current.kernel().pids_limit() {
-        return Err(Errno::EAGAIN);
-    }
     let privileged = credentials.uid == 0
         || credentials.has(moat_abi::capability::CapabilitySet::SYS_RESOURCE)
         || credentials.has(moat_abi::capability::CapabilitySet::SYS_ADMIN);
@@ -174,6 +176,7 @@ fn new_thread(current: &Current, request: &CloneRequest, context: &dyn Context) 
             return Err(Errno::ERESTARTNOINTR);
         }
     }
+    check_count(current, &tree)?;
     let tid = tree.allocate(context.tid_hint()).ok_or(Errno::EAGAIN)?;
     let task = new_task(current, request, tid, group.clone(), current.memory_manager());
     if let Some(process) = tree.process_mut(group.pid()) {
@@ -192,6 +195,7 @@ fn new_process(
     let parent_group = current.group();
     let stub = stub.unwrap_or_else(|| memory.space().clone());
     let mut tree = current.kernel().tree();
+    check_count(current, &tree)?;
     let pid = tree.allocate(stub.pid_hint()).ok_or(Errno::EAGAIN)?;
     let (limits, executable, dumpable, personality) = {
         let state = parent_group.state().lock();
@@ -311,9 +315,8 @@ fn start(task: Arc<Task>, context: Box<dyn Context>) -> Result<()> {
 
 /// Runs a task on the executor. `EAGAIN` when the host has no thread for it; the task is taken apart then.
 pub fn spawn(current: Current) -> Result<()> {
-    let name = format!("task {}", current.tid());
-    let task = current.task.clone();
-    crate::executor::spawn(&name, run::run(current)).map_err(|_| {
+    let (task, home) = (current.task.clone(), current.context.home());
+    crate::executor::workers::spawn(home, run::run(current)).map_err(|_| {
         abandon(&task);
         Errno::EAGAIN
     })

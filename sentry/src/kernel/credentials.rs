@@ -81,11 +81,12 @@ impl Credentials {
 
     /// Whether `self` may send a signal to a task with credentials `to` (kill(2)).
     pub fn may_signal(&self, to: &Credentials) -> bool {
-        self.has(CapabilitySet::KILL)
-            || self.euid == to.suid
-            || self.euid == to.uid
-            || self.uid == to.suid
-            || self.uid == to.uid
+        self.has(CapabilitySet::KILL) || self.shares_user_with(to)
+    }
+
+    /// Whether a user of these is one of those, as signals want it.
+    pub fn shares_user_with(&self, to: &Credentials) -> bool {
+        self.euid == to.suid || self.euid == to.uid || self.uid == to.suid || self.uid == to.uid
     }
 
     /// What a change of the user ids does to the capabilities (capabilities(7), "Effect of user ID changes").

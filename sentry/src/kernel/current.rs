@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use moat_abi::signal::SIGKILL;
 use moat_platform::Context;
 
 use super::Task;
@@ -84,8 +85,8 @@ pub struct Current {
 
 impl Current {
     /// The task `task`, on the platform's `context`.
-    pub fn new(task: Arc<Task>, context: Box<dyn Context>) -> Self {
-        task.set_kicker(context.kicker());
+    pub fn new(task: Arc<Task>, mut context: Box<dyn Context>) -> Self {
+        attend(&task, &mut *context);
         Self {
             task,
             context,
@@ -104,8 +105,8 @@ impl Current {
     }
 
     /// Goes on with another thread of the platform (after an `execve` that changed the address space).
-    pub fn replace_context(&mut self, context: Box<dyn Context>) {
-        self.task.set_kicker(context.kicker());
+    pub fn replace_context(&mut self, mut context: Box<dyn Context>) {
+        attend(&self.task, &mut *context);
         self.context = context;
     }
 
@@ -114,6 +115,18 @@ impl Current {
         self.system_time += self.entered.elapsed().saturating_sub(self.task.take_slept());
         self.task.charge(self.context.cpu_time(), self.system_time);
     }
+}
+
+/// Connects a task with what runs it: it kicks that, and its process ends when the host kills it.
+fn attend(task: &Arc<Task>, context: &mut dyn Context) {
+    task.set_kicker(context.kicker());
+    let weak = Arc::downgrade(task);
+    context.on_death(Arc::new(move || {
+        if let Some(task) = weak.upgrade() {
+            super::exit::group(&task, moat_abi::wait::signaled(SIGKILL, false));
+            task.recalculate_pending();
+        }
+    }));
 }
 
 impl Deref for Current {

@@ -80,6 +80,10 @@ async fn replace(current: &mut Current, program: Program) -> Result<()> {
     old.users.fetch_sub(1, Ordering::AcqRel);
     drop(old);
     let entry = loader::load(&memory, &program).await?;
+    // Before descriptors are closed, by which others learn of it.
+    if let Some(process) = current.kernel().tree().process_mut(group.pid()) {
+        process.has_execed = true;
+    }
     let closed = {
         let files = current.files();
         let own = if Arc::strong_count(&files) > 2 { Arc::new(files.duplicate()) } else { files };
@@ -101,18 +105,16 @@ async fn replace(current: &mut Current, program: Program) -> Result<()> {
         let mut signals = current.signals().lock();
         signals.altstack = SigAltStack::disabled();
     }
-    let timers = {
+    let (timers, old_executable) = {
         let mut state = group.state().lock();
-        state.executable = Some(program.executable.clone());
+        let old = state.executable.replace(program.executable.clone());
         state.dumpable = u32::from(!program.secure);
         let kept = state.timers.keep_over_exec();
-        std::mem::replace(&mut state.timers, kept)
+        (std::mem::replace(&mut state.timers, kept), old)
     };
     drop::<ProcessTimers>(timers);
+    drop(old_executable);
     current.set_name(&program.name);
-    if let Some(process) = current.kernel().tree().process_mut(group.pid()) {
-        process.has_execed = true;
-    }
     current.restart = None;
     *current.context.registers_mut() = Registers {
         rip: entry.instruction,
@@ -124,12 +126,12 @@ async fn replace(current: &mut Current, program: Program) -> Result<()> {
         ..Registers::default()
     };
     current.context.reset_extended_state();
-    let mut arguments = Vec::new();
-    for argument in &program.arguments {
-        arguments.extend_from_slice(argument);
-        arguments.push(0);
-    }
-    stub.set_title(&Title { name: program.name.clone(), arguments });
+    let layout = memory.layout();
+    stub.set_title(&Title {
+        name: program.name.clone(),
+        arguments: layout.arg_start..layout.arg_end,
+        environment: layout.env_start..layout.env_end,
+    });
     group.end_vfork();
     Ok(())
 }

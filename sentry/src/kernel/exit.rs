@@ -37,8 +37,19 @@ pub async fn end(mut current: Current) {
         }
     }
     let task = current.task.clone();
-    drop(current);
     let group = task.group();
+    if group.task_count() == 1 {
+        current.context.update_use();
+    }
+    let goes_on = {
+        let signals = group.signals().lock();
+        signals.exiting.is_none() && signals.exec_by.is_none() && group.task_count() > 1
+    };
+    match goes_on && Arc::ptr_eq(memory_manager.space(), group.stub()) {
+        true => current.context.retire(),
+        false => drop(current),
+    }
+    drop(memory_manager);
     let last = {
         let mut tree = task.kernel().tree();
         if let Some(process) = tree.process_mut(group.pid()) {
@@ -49,6 +60,8 @@ pub async fn end(mut current: Current) {
             let mut state = group.state().lock();
             state.ended_threads.user += user;
             state.ended_threads.system += system;
+            state.ended_threads.minor_faults = group.stub().minor_faults();
+            state.ended_threads.max_resident = group.peak_resident_bytes().unwrap_or(0) >> 10;
             if task.tid() == group.pid() {
                 state.leader_status = Some(status);
             }
@@ -89,12 +102,13 @@ async fn end_process(task: &Arc<Task>, group: &Arc<ThreadGroup>, last_status: u3
     }
     drop(files);
     drop(memory);
-    {
+    let executable = {
         let uid = task.credentials().uid;
         let mut state = group.state().lock();
         state.uid_at_end = uid;
-        state.executable = None;
-    }
+        state.executable.take()
+    };
+    drop(executable);
     let death_signals = children_to_tell(&kernel, group.pid());
     release(task);
     crate::fs::tty::session_ended(&kernel, group.pid());

@@ -63,9 +63,12 @@ impl Waiter {
 
 const BUCKETS: usize = 256;
 
+/// Those who wait for the words of one bucket.
+type Bucket = HashMap<Key, Vec<Arc<Waiter>>>;
+
 /// Everybody who waits for a word, by key, first come first.
 pub struct FutexTable {
-    buckets: Vec<Mutex<HashMap<Key, Vec<Arc<Waiter>>>>>,
+    buckets: Vec<Mutex<Bucket>>,
     /// Serialises operations that look at two keys.
     moves: Mutex<()>,
 }
@@ -80,10 +83,14 @@ impl Default for FutexTable {
 }
 
 impl FutexTable {
-    fn bucket(&self, key: &Key) -> &Mutex<HashMap<Key, Vec<Arc<Waiter>>>> {
+    fn index(key: &Key) -> usize {
         let (Key::Private(a, b) | Key::Shared(a, b)) = *key;
         let hash = (a ^ (b >> 2)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        &self.buckets[(hash >> 56) as usize % BUCKETS]
+        (hash >> 56) as usize % BUCKETS
+    }
+
+    fn bucket(&self, key: &Key) -> &Mutex<Bucket> {
+        &self.buckets[Self::index(key)]
     }
 
     fn add(&self, key: Key, bitset: u32, tid: u32) -> Arc<Waiter> {
@@ -153,28 +160,54 @@ impl FutexTable {
         if from == to {
             return (woken, 0);
         }
-        let moved: Vec<_> = {
-            let mut bucket = self.bucket(&from).lock();
-            let Some(queue) = bucket.get_mut(&from) else { return (woken, 0) };
-            let n = requeue.min(queue.len());
-            let moved = queue.drain(..n).collect();
+        let take = |bucket: &mut Bucket| {
+            let Some(queue) = bucket.get_mut(&from) else { return Vec::new() };
+            let moved: Vec<_> = queue.drain(..requeue.min(queue.len())).collect();
             if queue.is_empty() {
                 bucket.remove(&from);
             }
             moved
         };
-        let count = moved.len();
-        if count > 0 {
+        let put = |bucket: &mut Bucket, moved: Vec<Arc<Waiter>>| {
             for waiter in &moved {
                 *waiter.key.lock() = to;
             }
-            self.bucket(&to).lock().entry(to).or_default().extend(moved);
-        }
-        (woken, count)
+            let count = moved.len();
+            if count > 0 {
+                bucket.entry(to).or_default().extend(moved);
+            }
+            count
+        };
+        // Both buckets are held, so that no wake finds a waiter in neither.
+        let (source, target) = (Self::index(&from), Self::index(&to));
+        let moved = match source.cmp(&target) {
+            std::cmp::Ordering::Equal => {
+                let mut both = self.buckets[source].lock();
+                let moved = take(&mut both);
+                put(&mut both, moved)
+            }
+            std::cmp::Ordering::Less => {
+                let mut first = self.buckets[source].lock();
+                put(&mut self.buckets[target].lock_nested(), take(&mut first))
+            }
+            std::cmp::Ordering::Greater => {
+                let mut first = self.buckets[target].lock();
+                let moved = take(&mut self.buckets[source].lock_nested());
+                put(&mut first, moved)
+            }
+        };
+        (woken, moved)
     }
 
-    fn first_waiter(&self, key: &Key) -> Option<u32> {
-        self.bucket(key).lock().get(key).and_then(|q| q.first()).map(|w| w.tid)
+    /// Takes the first waiter out, who is to be woken in any case.
+    fn take_first(&self, key: &Key) -> Option<Arc<Waiter>> {
+        let mut bucket = self.bucket(key).lock();
+        let queue = bucket.get_mut(key)?;
+        let first = (!queue.is_empty()).then(|| queue.remove(0));
+        if queue.is_empty() {
+            bucket.remove(key);
+        }
+        first
     }
 
     fn has_waiters(&self, key: &Key) -> bool {
@@ -315,6 +348,11 @@ pub async fn lock_pi(
             }
             Err(end) => {
                 if !kernel.futexes().remove(&waiter) {
+                    // The owner is just handing it over.
+                    wait_until_woken(&waiter).await;
+                    if memory.user().read::<u32>(address)? & TID_MASK == tid {
+                        return Ok(());
+                    }
                     continue;
                 }
                 return Err(match end {
@@ -331,20 +369,39 @@ pub fn unlock_pi(current: &mut Current, address: u64, private: bool) -> Result<(
     let memory = current.memory_manager();
     let key = Key::of(&memory, address, private)?;
     let kernel = current.kernel().clone();
-    loop {
-        let word: u32 = memory.user().read(address)?;
+    // Who is to own it leaves the queue first: it must not give up the wait and the lock be its own after that.
+    let mut next = None;
+    let result = loop {
+        let word: u32 = match memory.user().read(address) {
+            Ok(word) => word,
+            Err(e) => break Err(e),
+        };
         if word & TID_MASK != current.tid() {
-            return Err(Errno::EPERM);
+            break Err(Errno::EPERM);
         }
-        let next = kernel.futexes().first_waiter(&key);
-        let new = next.map_or(0, |tid| tid | WAITERS);
-        if exchange(current, address, word, new)? {
-            if next.is_some() {
-                kernel.futexes().wake(key, 1, u32::MAX);
-            }
-            return Ok(());
+        if next.is_none() {
+            next = kernel.futexes().take_first(&key);
         }
+        let new = next.as_ref().map_or(0, |waiter| waiter.tid | WAITERS);
+        match exchange(current, address, word, new) {
+            Ok(true) => break Ok(()),
+            Ok(false) => {}
+            Err(e) => break Err(e),
+        }
+    };
+    if let Some(waiter) = next {
+        waiter.wake();
     }
+    result
+}
+
+/// Sleeps until a waiter that was taken out of its queue is woken, which is about to happen.
+async fn wait_until_woken(waiter: &Arc<Waiter>) {
+    let _ = crate::executor::wait::wait_for(None, |w| {
+        w.listen(&waiter.queue);
+        waiter.woken.load(Ordering::Acquire).then_some(())
+    })
+    .await;
 }
 
 fn exchange(current: &mut Current, address: u64, old: u32, new: u32) -> Result<bool> {

@@ -33,6 +33,7 @@ pub use thread_group::ThreadGroup;
 
 use crate::executor::wait::WaitQueue;
 use crate::fs::MountNamespace;
+use crate::loader::vdso::Vdso;
 use crate::net::NetNamespace;
 use crate::sync::{Mutex, MutexGuard, Rank};
 use crate::syscalls::counters::Counters;
@@ -53,6 +54,8 @@ pub struct KernelConfig {
     pub uts: Uts,
     /// Clock offsets.
     pub clocks: Clocks,
+    /// The vDSO of every program, made for these clocks.
+    pub vdso: Vdso,
     /// The most tasks.
     pub pids_limit: u64,
     /// The memory that the guest sees, in bytes.
@@ -63,6 +66,8 @@ pub struct KernelConfig {
     pub tracer: Option<Tracer>,
     /// The filter of config.json, for every process that comes from outside.
     pub filter: Option<Arc<seccomp::Filter>>,
+    /// See [`Kernel::ordinary_init`].
+    pub ordinary_init: bool,
 }
 
 /// One container's kernel.
@@ -81,15 +86,17 @@ pub struct Kernel {
     ended: Mutex<HashMap<u32, u32>>,
     /// One of them ended.
     pub ended_changed: WaitQueue,
-    pids_limit: u64,
+    pids_limit: AtomicU64,
     /// Memory in bytes.
     pub memory: u64,
     /// Processors.
     pub cpus: u32,
     /// The sessions' terminals.
     pub terminals: crate::fs::tty::Sessions,
+    /// Whether signals act on init as on any other process, and not as on the first of a pid namespace.
+    pub ordinary_init: bool,
     forks: AtomicU64,
-    vdso: (u64, u64),
+    vdso: Vdso,
     tracer: Option<Arc<Tracer>>,
     counters: Counters,
     filter: Option<Arc<seccomp::Filter>>,
@@ -99,7 +106,7 @@ impl Kernel {
     /// A kernel without processes.
     pub fn new(config: KernelConfig) -> Arc<Self> {
         Arc::new(Self {
-            vdso: config.platform.host_vdso().map_or((0, 0), |v| (v.address, v.image.len() as u64)),
+            vdso: config.vdso,
             platform: config.platform,
             tree: Mutex::new(Rank::ProcessTree, ProcessTree::default()),
             mounts: config.mounts,
@@ -111,7 +118,7 @@ impl Kernel {
             resumed: WaitQueue::new(),
             ended: Mutex::new(Rank::Leaf, HashMap::new()),
             ended_changed: WaitQueue::new(),
-            pids_limit: config.pids_limit,
+            pids_limit: AtomicU64::new(config.pids_limit),
             memory: config.memory,
             cpus: config.cpus,
             terminals: Default::default(),
@@ -119,6 +126,7 @@ impl Kernel {
             tracer: config.tracer.map(Arc::new),
             counters: Counters::default(),
             filter: config.filter,
+            ordinary_init: config.ordinary_init,
         })
     }
 
@@ -157,19 +165,19 @@ impl Kernel {
         &self.futexes
     }
 
-    /// Where the vDSO lies in every process; 0 if there is none.
-    pub fn vdso(&self) -> u64 {
-        self.vdso.0
-    }
-
-    /// How many bytes of address space it takes.
-    pub fn vdso_len(&self) -> u64 {
-        self.vdso.1
+    /// The vDSO of every program.
+    pub fn vdso(&self) -> &Vdso {
+        &self.vdso
     }
 
     /// The most tasks at a time.
     pub fn pids_limit(&self) -> u64 {
-        self.pids_limit
+        self.pids_limit.load(Ordering::Relaxed)
+    }
+
+    /// Changes it; the tasks that are there stay.
+    pub fn set_pids_limit(&self, most: u64) {
+        self.pids_limit.store(most, Ordering::Relaxed);
     }
 
     /// How many tasks were made since the start (`processes` in /proc/stat).
@@ -221,7 +229,7 @@ impl Kernel {
     /// Application memory in use, in bytes, as far as the platform can tell.
     pub fn resident_bytes(&self) -> u64 {
         let groups: Vec<_> = self.tree().processes().map(|(_, p)| p.group.clone()).collect();
-        groups.iter().filter_map(|g| g.stub().resident_bytes()).sum()
+        groups.iter().filter_map(|g| g.peak_resident_bytes()).sum()
     }
 
     /// Records the end of a process that nobody in the container waits for.

@@ -252,13 +252,15 @@ impl Task {
             let group = self.group.signals().lock();
             let task = self.signals.lock();
             let ready = task.pending.set().union(group.pending.set()).without(task.blocked);
-            !ready.is_empty()
+            let wanted = !ready.is_empty()
                 || group.stop.is_some()
                 || group.exiting.is_some()
                 || group.exec_by.is_some_and(|by| by != self.tid())
-                || self.kernel.is_paused()
+                || self.kernel.is_paused();
+            // Under the locks: an answer that is no longer true must not replace the one that is.
+            self.pending.store(wanted, Ordering::SeqCst);
+            wanted
         };
-        self.pending.store(wanted, Ordering::SeqCst);
         if wanted {
             self.interrupt();
         }
@@ -377,9 +379,7 @@ impl Task {
             0 => Duration::ZERO,
             since => self.started.elapsed().saturating_sub(Duration::from_nanos(since)),
         };
-        (
-            Duration::from_nanos(self.user_time.load(Ordering::Relaxed)) + running,
-            Duration::from_nanos(self.system_time.load(Ordering::Relaxed)),
-        )
+        let user = Duration::from_nanos(self.user_time.load(Ordering::Relaxed)) + running;
+        (self.group.bounded(user), Duration::from_nanos(self.system_time.load(Ordering::Relaxed)))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use moat_abi::signal::{SigInfo, Signal};
 use moat_platform::AddressSpace;
@@ -14,7 +14,7 @@ use super::task::Task;
 use super::timers::ProcessTimers;
 use super::usage::Usage;
 use crate::executor::wait::WaitQueue;
-use crate::fs::Path;
+use crate::loader::Executable;
 use crate::sync::{Mutex, Rank};
 
 /// What the threads of a process share that no flag of clone can separate.
@@ -51,7 +51,7 @@ pub struct State {
     /// What its ended threads used.
     pub ended_threads: Usage,
     /// The program it runs.
-    pub executable: Option<Path>,
+    pub executable: Option<Arc<Executable>>,
     /// `PR_SET_DUMPABLE`.
     pub dumpable: u32,
     /// `personality(2)`.
@@ -64,7 +64,12 @@ pub struct State {
 
 impl ThreadGroup {
     /// A process without threads yet.
-    pub fn new(pid: u32, stub: Arc<dyn AddressSpace>, limits: Limits, executable: Option<Path>) -> Arc<Self> {
+    pub fn new(
+        pid: u32,
+        stub: Arc<dyn AddressSpace>,
+        limits: Limits,
+        executable: Option<Arc<Executable>>,
+    ) -> Arc<Self> {
         let group = Arc::new(Self {
             pid,
             tasks: Mutex::new(Rank::Leaf, BTreeMap::new()),
@@ -176,9 +181,19 @@ impl ThreadGroup {
     }
 
     /// Processor time of all its threads, ended ones included.
-    pub fn cpu_time(&self) -> std::time::Duration {
+    pub fn cpu_time(&self) -> Duration {
         let usage = self.usage();
         usage.user + usage.system
+    }
+
+    /// A time in application code, which is measured by the wall clock, as far as the process can have had it: a busy host
+    /// lets it wait.
+    pub(super) fn bounded(&self, time: Duration) -> Duration {
+        match self.stub.cpu_time() {
+            // It has ended, and nobody knows.
+            Duration::ZERO => time,
+            most => time.min(most),
+        }
     }
 
     /// What its threads have used so far, ended ones included.
@@ -189,7 +204,15 @@ impl ThreadGroup {
             usage.user += user;
             usage.system += system;
         }
+        usage.user = self.bounded(usage.user);
+        usage.minor_faults = self.stub.minor_faults();
+        usage.max_resident = self.peak_resident_bytes().unwrap_or(0) >> 10;
         usage
+    }
+
+    /// The most memory that it had resident so far, in bytes, as far as that is known.
+    pub fn peak_resident_bytes(&self) -> Option<u64> {
+        self.stub.peak_resident_bytes()
     }
 
     /// `oom_score_adj`.

@@ -69,7 +69,8 @@ pub fn watch_cpu(group: &Arc<ThreadGroup>) {
     let replaced = {
         let mut state = group.state().lock();
         let limit = state.limits.get(Resource::Cpu);
-        let period = match state.timers.cpu.iter().any(Option::is_some) {
+        let posix = state.timers.posix.values().any(|timer| matches!(timer.expires, Some(Due::Spent(_))));
+        let period = match posix || state.timers.cpu.iter().any(Option::is_some) {
             true => Some(TIMER_TICK),
             false => (limit.soft.min(limit.hard) != RLIM_INFINITY).then_some(LIMIT_TICK),
         };
@@ -121,7 +122,28 @@ fn tick_cpu(group: &Arc<ThreadGroup>) {
         // Standard signals of the kernel are not refused.
         let _ = send::to_process(group, signal, SigInfo::kernel(signal), Origin::Inside);
     }
+    fire_spent(group);
     watch_cpu(group);
+}
+
+/// Fires the POSIX timers that count processor time and whose time has come.
+fn fire_spent(group: &Arc<ThreadGroup>) {
+    let armed: Vec<(i32, Clock, Duration)> = {
+        let state = group.state().lock();
+        let armed = |(id, timer): (&i32, &PosixTimer)| match timer.expires {
+            Some(Due::Spent(at)) => Some((*id, timer.clock, at)),
+            _ => None,
+        };
+        state.timers.posix.iter().filter_map(armed).collect()
+    };
+    let Some(task) = group.tasks().into_iter().next() else { return };
+    for (id, clock, at) in armed {
+        // A clock whose process or thread has ended stands still.
+        match task.kernel().clocks().read(&task, clock) {
+            Ok(now) if now >= at => fire_posix(group, id, now),
+            _ => {}
+        }
+    }
 }
 
 fn cpu_setting(timer: Option<CpuTimer>, now: Duration) -> Setting {
@@ -162,11 +184,20 @@ pub enum Expiry {
     Thread(Signal, u64, u32),
 }
 
+/// When a timer expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Then.
+    At(Instant),
+    /// When its clock, which counts processor time, shows this.
+    Spent(Duration),
+}
+
 /// A timer of timer_create.
 pub struct PosixTimer {
     clock: Clock,
     expiry: Expiry,
-    expires: Option<Instant>,
+    expires: Option<Due>,
     interval: Duration,
     overrun: i32,
     armed: Option<Armed>,
@@ -186,7 +217,7 @@ impl Notify for Fire {
         let Some(group) = self.group.upgrade() else { return };
         match self.timer {
             None => fire_real(&group),
-            Some(id) => fire_posix(&group, id),
+            Some(id) => fire_posix(&group, id, Duration::ZERO),
         }
     }
 }
@@ -216,17 +247,24 @@ fn fire_real(group: &Arc<ThreadGroup>) {
     let _ = send::to_process(group, SIGALRM, SigInfo::kernel(SIGALRM), Origin::Inside);
 }
 
-fn fire_posix(group: &Arc<ThreadGroup>, id: i32) {
+/// `now` is what a clock of processor time shows.
+fn fire_posix(group: &Arc<ThreadGroup>, id: i32, now: Duration) {
     let (expiry, overrun) = {
         let mut state = group.state().lock();
         let Some(timer) = state.timers.posix.get_mut(&id) else { return };
         let mut missed = 0;
         match timer.expires.take() {
-            Some(last) if !timer.interval.is_zero() => {
+            Some(Due::At(last)) if !timer.interval.is_zero() => {
                 let (expires, late) = next_expiry(last, timer.interval);
                 missed = late;
-                timer.expires = Some(expires);
+                timer.expires = Some(Due::At(expires));
                 timer.armed = Some(arm(group, expires, Some(id)));
+            }
+            Some(Due::Spent(last)) if !timer.interval.is_zero() => {
+                let late = now.saturating_sub(last).as_nanos() / timer.interval.as_nanos();
+                let late = late.min(i32::MAX as u128) as u32;
+                missed = late as i32;
+                timer.expires = Some(Due::Spent(last + timer.interval * late + timer.interval));
             }
             _ => timer.armed = None,
         }
@@ -308,27 +346,43 @@ pub fn clock_of(group: &Arc<ThreadGroup>, id: i32) -> Result<Clock> {
     group.state().lock().timers.posix.get(&id).map(|t| t.clock).ok_or(Errno::EINVAL)
 }
 
-/// `timer_settime`: expires at `at` (`None` disarms); the old setting.
-pub fn set(group: &Arc<ThreadGroup>, id: i32, at: Option<Instant>, interval: Duration) -> Result<Setting> {
-    let armed = at.map(|at| arm(group, at, Some(id)));
+/// How long until a POSIX timer expires, if `now` is what a clock of processor time shows.
+fn left_of(expires: Option<Due>, now: Duration) -> Duration {
+    match expires {
+        Some(Due::Spent(at)) => at.saturating_sub(now).max(Duration::from_nanos(1)),
+        Some(Due::At(at)) => left(Some(at)),
+        None => Duration::ZERO,
+    }
+}
+
+/// `timer_settime`: expires when `due` says (`None` disarms); the old setting. `now` is what a clock of processor time
+/// shows.
+pub fn set(group: &Arc<ThreadGroup>, id: i32, due: Option<Due>, interval: Duration, now: Duration) -> Result<Setting> {
+    let armed = match due {
+        Some(Due::At(at)) => Some(arm(group, at, Some(id))),
+        _ => None,
+    };
     let (old, replaced) = {
         let mut state = group.state().lock();
         let timer = state.timers.posix.get_mut(&id).ok_or(Errno::EINVAL)?;
-        let old = (left(timer.expires), timer.interval);
-        timer.expires = at;
+        let old = (left_of(timer.expires, now), timer.interval);
+        timer.expires = due;
         timer.interval = interval;
         timer.overrun = 0;
         (old, std::mem::replace(&mut timer.armed, armed))
     };
     drop(replaced);
+    if matches!(due, Some(Due::Spent(_))) {
+        watch_cpu(group);
+    }
     Ok(old)
 }
 
-/// `timer_gettime`.
-pub fn get(group: &Arc<ThreadGroup>, id: i32) -> Result<Setting> {
+/// `timer_gettime`; `now` as for [`set`].
+pub fn get(group: &Arc<ThreadGroup>, id: i32, now: Duration) -> Result<Setting> {
     let state = group.state().lock();
     let timer = state.timers.posix.get(&id).ok_or(Errno::EINVAL)?;
-    Ok((left(timer.expires), timer.interval))
+    Ok((left_of(timer.expires, now), timer.interval))
 }
 
 /// `timer_getoverrun`.

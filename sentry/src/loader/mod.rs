@@ -4,22 +4,28 @@
 
 pub mod elf;
 pub mod stack;
+pub mod vdso;
 
 use std::sync::Arc;
 
 use moat_abi::errno::Errno;
 use moat_abi::fcntl::OpenFlags;
+use moat_abi::mman::MapFlags;
 use moat_abi::mount::MountFlags;
 use moat_abi::stat::{FileType, S_ISGID, S_ISUID};
 
+use moat_platform::Protection;
+
 use crate::Result;
 use crate::fs::permission::{self, Access};
+use crate::fs::write_access::DenyWrite;
 use crate::fs::{OpenFile, Path, walk};
 use crate::kernel::Task;
 use crate::kernel::credentials::Credentials;
-use crate::mm::MemoryManager;
-use crate::mm::page_round_up;
+use crate::mm::map::{MapLimits, MapRequest};
+use crate::mm::{MemoryManager, page_round_up};
 use elf::Image;
+use vdso::Vdso;
 
 /// The most bytes of arguments and environment (`MAX_ARG_STRLEN` times…, a quarter of the stack, at most 6 MiB).
 pub const ARGUMENTS_MAX: usize = 2 << 20;
@@ -30,14 +36,21 @@ const SCRIPTS_MAX: usize = 5;
 /// How much of a file is looked at to tell what it is.
 const HEAD: usize = 256;
 
+/// A file that a process runs.
+pub struct Executable {
+    /// Where it lies.
+    pub path: Path,
+    _denied: DenyWrite,
+}
+
 /// A program that was found fit to run.
 pub struct Program {
-    /// Where it lies.
-    pub executable: Path,
+    /// Its file.
+    pub executable: Arc<Executable>,
     /// Its image.
     image: Image,
-    /// The dynamic linker, if it asks for one.
-    interpreter: Option<Image>,
+    /// The dynamic linker, if it asks for one; nobody writes to it meanwhile.
+    interpreter: Option<(Image, DenyWrite)>,
     /// argv.
     pub arguments: Vec<Vec<u8>>,
     /// envp.
@@ -52,8 +65,8 @@ pub struct Program {
     pub secure: bool,
     /// The stack limit.
     pub stack_limit: u64,
-    /// Address of the vDSO; 0 for none.
-    pub vdso: u64,
+    /// The vDSO.
+    pub vdso: Vdso,
 }
 
 /// Where a program begins.
@@ -65,8 +78,9 @@ pub struct Entry {
     pub stack: u64,
 }
 
-/// Opens a file for execution: a regular file that the caller may execute, on a mount that lets programs run.
-fn open_executable(task: &Task, path: &Path) -> Result<Arc<OpenFile>> {
+/// Opens a file for execution: a regular file that the caller may execute, on a mount that lets programs run, and that
+/// nobody writes to for as long.
+fn open_executable(task: &Task, path: &Path) -> Result<(Arc<OpenFile>, DenyWrite)> {
     let inode = path.inode()?;
     match inode.file_type() {
         FileType::Regular => {}
@@ -76,9 +90,11 @@ fn open_executable(task: &Task, path: &Path) -> Result<Arc<OpenFile>> {
     if path.mount.flags().contains(MountFlags::NOEXEC) {
         return Err(Errno::EACCES);
     }
-    permission::check(inode, &task.credentials(), Access::EXECUTE)?;
+    let attributes = inode.attributes()?;
+    permission::check_attributes(&attributes, &task.credentials(), Access::EXECUTE)?;
+    let denied = DenyWrite::get(&attributes)?;
     let operations = inode.clone().open(OpenFlags::empty())?;
-    Ok(OpenFile::new(operations, Some(path.clone()), OpenFlags::empty()))
+    Ok((OpenFile::new(operations, Some(path.clone()), OpenFlags::empty()), denied))
 }
 
 fn read_head(file: &Arc<OpenFile>, buf: &mut [u8], offset: u64) -> Result<usize> {
@@ -107,7 +123,7 @@ pub fn prepare(
     let (credentials, secure) = credentials_for(task, &path)?;
     // The scripts, and then the program that runs them.
     for _ in 0..=SCRIPTS_MAX {
-        let file = open_executable(task, &path)?;
+        let (file, denied) = open_executable(task, &path)?;
         let mut head = [0u8; HEAD];
         let n = read_head(&file, &mut head, 0)?;
         let head = &head[..n];
@@ -116,9 +132,9 @@ pub fn prepare(
             let interpreter = match &image.interpreter {
                 Some(name) => {
                     let found = walk::resolve(task, &task.fs().root(), name, true)?;
-                    let file = open_executable(task, &found)?;
+                    let (file, denied) = open_executable(task, &found)?;
                     let image = elf::open(&file).map_err(|_| Errno::ELIBBAD)?;
-                    Some(image)
+                    Some((image, denied))
                 }
                 None => None,
             };
@@ -128,7 +144,7 @@ pub fn prepare(
                 return Err(Errno::E2BIG);
             }
             return Ok(Program {
-                executable: path,
+                executable: Arc::new(Executable { path, _denied: denied }),
                 image,
                 interpreter,
                 arguments,
@@ -138,7 +154,7 @@ pub fn prepare(
                 credentials,
                 secure,
                 stack_limit,
-                vdso: task.kernel().vdso(),
+                vdso: task.kernel().vdso().clone(),
             });
         }
         let (interpreter, argument) = parse_script(head)?;
@@ -193,14 +209,23 @@ fn credentials_for(task: &Task, path: &Path) -> Result<(Credentials, bool)> {
 pub async fn load(memory: &MemoryManager, program: &Program) -> Result<Entry> {
     let image = elf::map(memory, &program.image, elf::Role::Program).await?;
     let interpreter = match &program.interpreter {
-        Some(interpreter) => Some(elf::map(memory, interpreter, elf::Role::Interpreter).await?),
+        Some((interpreter, _)) => Some(elf::map(memory, interpreter, elf::Role::Interpreter).await?),
         None => None,
     };
+    let request = MapRequest {
+        address: 0,
+        len: program.vdso.len,
+        protection: Protection::READ | Protection::EXEC,
+        flags: MapFlags::PRIVATE,
+        file: Some((program.vdso.file.clone(), 0)),
+        label: Some("[vdso]"),
+    };
+    let vdso = memory.map(request, MapLimits { address_space: u64::MAX, data: u64::MAX }).await?;
     let brk = page_round_up(image.end).ok_or(Errno::ENOMEM)?;
     memory.update_layout(|layout| {
         layout.start_brk = brk;
         layout.brk = brk;
-        layout.vdso = program.vdso;
+        layout.vdso = vdso;
     });
     let stack = stack::build(memory, program, &image, interpreter.as_ref()).await?;
     Ok(Entry { instruction: interpreter.map_or(image.entry, |i| i.entry), stack })

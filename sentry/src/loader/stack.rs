@@ -119,9 +119,7 @@ fn auxiliary_vector(program: &Program, image: &Mapped, interpreter: Option<&Mapp
         (at::AT_PLATFORM, p.platform),
         (at::AT_MINSIGSTKSZ, moat_platform::minimum_signal_stack()),
     ];
-    if p.vdso != 0 {
-        pairs.insert(0, (at::AT_SYSINFO_EHDR, p.vdso));
-    }
+    pairs.insert(0, (at::AT_SYSINFO_EHDR, p.vdso));
     pairs.push((at::AT_NULL, 0));
     pairs.into_iter().flat_map(|(k, v)| [k, v]).collect()
 }

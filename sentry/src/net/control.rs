@@ -41,6 +41,8 @@ pub struct Sent {
     pub rights: Vec<Arc<OpenFile>>,
     /// SCM_CREDENTIALS, checked.
     pub credentials: Option<UCred>,
+    /// Those of an inet protocol: level, type and data.
+    pub others: Vec<(i32, i32, Vec<u8>)>,
 }
 
 fn align(len: usize) -> usize {
@@ -48,7 +50,7 @@ fn align(len: usize) -> usize {
 }
 
 /// The messages in `raw`: level, type and data. `EINVAL` where a length is wrong.
-fn split(raw: &[u8]) -> Result<Vec<(i32, i32, &[u8])>> {
+pub(super) fn split(raw: &[u8]) -> Result<Vec<(i32, i32, &[u8])>> {
     let mut messages = Vec::new();
     let mut rest = raw;
     while let Ok((header, _)) = CMsgHdr::read_from_prefix(rest) {
@@ -66,6 +68,10 @@ fn split(raw: &[u8]) -> Result<Vec<(i32, i32, &[u8])>> {
 pub fn parse(task: &Task, family: u16, raw: &[u8]) -> Result<Sent> {
     let mut sent = Sent::default();
     for (level, kind, data) in split(raw)? {
+        if level != s::SOL_SOCKET && matches!(family, s::AF_INET | s::AF_INET6) {
+            sent.others.push((level, kind, data.to_vec()));
+            continue;
+        }
         if level != s::SOL_SOCKET || !matches!(family, s::AF_UNIX | s::AF_NETLINK) {
             continue;
         }

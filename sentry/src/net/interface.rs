@@ -10,13 +10,13 @@ use zerocopy::IntoBytes;
 
 use super::NetNamespace;
 use super::address::encode_inet;
-use super::stack::Interface;
+use super::stack::{Interface, InterfaceAddress};
 use crate::Result;
 use crate::kernel::Current;
 
-fn v4(interface: &Interface) -> Option<(std::net::Ipv4Addr, u8)> {
+fn v4(interface: &Interface) -> Option<(std::net::Ipv4Addr, &InterfaceAddress)> {
     interface.addresses.iter().find_map(|a| match a.ip {
-        IpAddr::V4(ip) => Some((ip, a.prefix)),
+        IpAddr::V4(ip) => Some((ip, a)),
         IpAddr::V6(_) => None,
     })
 }
@@ -71,17 +71,24 @@ fn describe(interface: &Interface, command: u32) -> Result<Vec<u8>> {
     let int = |n: u32| n.to_ne_bytes().to_vec();
     match command {
         s::SIOCGIFFLAGS => Ok((interface.flags as u16).to_ne_bytes().to_vec()),
-        s::SIOCGIFADDR | s::SIOCGIFDSTADDR => Ok(address(v4(interface).ok_or(Errno::EADDRNOTAVAIL)?.0)),
-        s::SIOCGIFBRDADDR => Ok(address(std::net::Ipv4Addr::UNSPECIFIED)),
+        s::SIOCGIFADDR => Ok(address(v4(interface).ok_or(Errno::EADDRNOTAVAIL)?.0)),
+        s::SIOCGIFDSTADDR => match v4(interface).ok_or(Errno::EADDRNOTAVAIL)? {
+            (_, InterfaceAddress { peer: Some(IpAddr::V4(peer)), .. }) => Ok(address(*peer)),
+            (ip, _) => Ok(address(ip)),
+        },
+        s::SIOCGIFBRDADDR => match v4(interface).ok_or(Errno::EADDRNOTAVAIL)?.1.broadcast {
+            Some(IpAddr::V4(broadcast)) => Ok(address(broadcast)),
+            _ => Ok(address(std::net::Ipv4Addr::UNSPECIFIED)),
+        },
         s::SIOCGIFNETMASK => {
-            let (_, prefix) = v4(interface).ok_or(Errno::EADDRNOTAVAIL)?;
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+            let (_, InterfaceAddress { prefix, .. }) = v4(interface).ok_or(Errno::EADDRNOTAVAIL)?;
+            let mask = u32::MAX.checked_shl(32u32.saturating_sub(u32::from(*prefix))).unwrap_or(0);
             Ok(address(mask.into()))
         }
         s::SIOCGIFMETRIC => Ok(int(0)),
         s::SIOCGIFMTU => Ok(int(interface.mtu)),
         s::SIOCGIFINDEX => Ok(int(interface.index)),
-        s::SIOCGIFTXQLEN => Ok(int(1000)),
+        s::SIOCGIFTXQLEN => Ok(int(interface.queue_length)),
         s::SIOCGIFMAP => Ok(vec![0; 24]),
         s::SIOCGIFHWADDR => {
             let mut raw = interface.hardware_type.to_ne_bytes().to_vec();
@@ -100,12 +107,14 @@ fn configuration(current: &mut Current, net: &Arc<NetNamespace>, argument: u64) 
     let room = usize::try_from(conf.len).map_err(|_| Errno::EINVAL)?;
     let mut out = Vec::new();
     for interface in net.stack().interfaces() {
-        let Some((ip, _)) = v4(&interface) else { continue };
-        let mut request = IfReq { name: named(interface.name.as_bytes()), ..IfReq::default() };
-        let address = encode_inet(s::AF_INET, (ip, 0).into());
-        request.data[..address.len()].copy_from_slice(&address);
-        if conf.buf == 0 || out.len() + size_of::<IfReq>() <= room {
-            out.extend_from_slice(request.as_bytes());
+        for address in &interface.addresses {
+            let IpAddr::V4(ip) = address.ip else { continue };
+            let mut request = IfReq { name: named(interface.name.as_bytes()), ..IfReq::default() };
+            let address = encode_inet(s::AF_INET, (ip, 0).into());
+            request.data[..address.len()].copy_from_slice(&address);
+            if conf.buf == 0 || out.len() + size_of::<IfReq>() <= room {
+                out.extend_from_slice(request.as_bytes());
+            }
         }
     }
     if conf.buf != 0 {

@@ -1,11 +1,12 @@
 //! Sockets: one [`Socket`] over a [`socket::Protocol`] for each family.
 //!
-//! [`unix`] and [`netlink`] are the sentry's own; [`inet`] speaks Linux's options and addresses over a [`stack::NetStack`],
-//! of which [`loopback`] is the one without any network. What all sockets of a network namespace share is a
-//! [`NetNamespace`].
+//! [`unix`] and [`netlink`] are the sentry's own; inet ones come from a [`stack::NetStack`]: [`loopback`] is the one without
+//! any network, for whose endpoints [`inet`] speaks Linux's options and addresses, [`host`] the one whose sockets are the
+//! host's. What all sockets of a network namespace share is a [`NetNamespace`].
 
 pub mod address;
 pub mod control;
+pub mod host;
 pub mod inet;
 pub mod interface;
 pub mod loopback;
@@ -28,7 +29,6 @@ use moat_abi::socket as s;
 pub use socket::Socket;
 
 use crate::Result;
-use crate::control::config::Network;
 use crate::fs::OpenFile;
 use crate::kernel::Task;
 use netlink::PortIds;
@@ -50,32 +50,26 @@ pub struct NetNamespace {
 }
 
 impl NetNamespace {
-    /// A namespace without sockets over `stack`.
-    pub fn new(stack: Arc<dyn NetStack>) -> Arc<Self> {
+    /// A namespace without sockets over `stack`; the numbers of its own sockets begin with `first`.
+    fn new(stack: Arc<dyn NetStack>, first: u64) -> Arc<Self> {
         Arc::new(Self {
             stack,
             unix: Names::default(),
             sockets: Registry::default(),
             port_ids: PortIds::default(),
-            // Socket numbers look like inode numbers of a machine that has been up for a while.
-            next_socket: AtomicU64::new(20_000),
+            next_socket: AtomicU64::new(first),
         })
     }
 
     /// A namespace that has nothing but a loopback interface.
     pub fn loopback() -> Arc<Self> {
-        Self::new(loopback::Loopback::new())
+        // Socket numbers look like inode numbers of a machine that has been up for a while.
+        Self::new(loopback::Loopback::new(), 20_000)
     }
 
-    /// The namespace that `--network` asks for.
-    ///
-    /// # Errors
-    /// `ENOSYS` for one that is not there yet.
-    pub fn of(network: Network) -> Result<Arc<Self>> {
-        match network {
-            Network::None => Ok(Self::loopback()),
-            Network::Host => Err(Errno::ENOSYS),
-        }
+    /// The network namespace that this process is in.
+    pub fn host(surroundings: host::Surroundings) -> Arc<Self> {
+        Self::new(host::HostStack::new(surroundings), host::OWN_SOCKETS)
     }
 
     /// What inet sockets run on.

@@ -84,6 +84,16 @@ impl Options {
         Self { values: Mutex::new(Rank::Leaf, values), pass_credentials: AtomicBool::new(self.passes_credentials()) }
     }
 
+    /// Sets SO_RCVLOWAT.
+    pub fn set_receive_low_water(&self, bytes: i32) {
+        self.values.lock().receive_low_water = bytes;
+    }
+
+    /// Sets SO_LINGER.
+    pub fn set_linger(&self, time: Option<Duration>) {
+        self.values.lock().linger = time;
+    }
+
     /// Looks at the values.
     pub fn get<T>(&self, look: impl FnOnce(&Values) -> T) -> T {
         look(&self.values.lock())
@@ -253,6 +263,8 @@ pub fn set(task: &Task, socket: &Socket, name: i32, value: &[u8]) -> Result<()> 
         }
         s::SO_PASSCRED => Err(Errno::EOPNOTSUPP),
         s::SO_DEBUG if on => task.credentials().require(CapabilitySet::NET_ADMIN),
+        // Who asks for it waits to be told when its pages are free again.
+        s::SO_ZEROCOPY if on => Err(Errno::EOPNOTSUPP),
         s::SO_DETACH_FILTER => Err(Errno::ENOENT),
         // Filters drop and cut packets; an application that installs one to be safe must not believe that it is there.
         s::SO_ATTACH_FILTER if socket.family == s::AF_NETLINK => Ok(()),

@@ -62,6 +62,8 @@ pub struct Outgoing<'a> {
     pub rights: &'a mut Vec<Arc<OpenFile>>,
     /// Credentials that the sender states, already checked.
     pub stated: Option<UCred>,
+    /// Control messages of the protocol: level, type and data.
+    pub control: &'a [(i32, i32, Vec<u8>)],
     /// Who sends, with real ids.
     pub sender: Owner,
     /// The caller, to walk paths; none for writes that come from another file (splice, sendfile).
@@ -139,6 +141,20 @@ pub trait Protocol: Send + Sync + Any {
     fn set_option(&self, task: &Task, level: i32, name: i32, value: &[u8]) -> Result<()> {
         let _ = (task, level, name, value);
         Err(Errno::ENOPROTOOPT)
+    }
+    /// getsockopt(2) of SOL_SOCKET, where the protocol knows better than [`Options`].
+    fn socket_option(&self, name: i32, room: usize) -> Option<Result<Vec<u8>>> {
+        let _ = (name, room);
+        None
+    }
+    /// setsockopt(2) of SOL_SOCKET, where it is the protocol that must know.
+    fn set_socket_option(&self, task: &Task, name: i32, value: &[u8]) -> Option<Result<()>> {
+        let _ = (task, name, value);
+        None
+    }
+    /// Whether what is read next follows the urgent mark (SIOCATMARK).
+    fn at_mark(&self) -> Result<bool> {
+        Ok(false)
     }
     /// Whether an EPIPE comes with SIGPIPE.
     fn signals_broken_pipe(&self) -> bool;
@@ -251,6 +267,10 @@ impl FileOperations for Socket {
         self
     }
 
+    fn has_fasync(&self) -> bool {
+        true
+    }
+
     fn read_at(&self, _: &OpenFile, buf: &mut [u8], _: u64) -> Result<usize> {
         self.operations.receive(buf, MsgFlags::empty()).map(|r| r.copied)
     }
@@ -261,6 +281,7 @@ impl FileOperations for Socket {
             to: None,
             rights: &mut Vec::new(),
             stated: None,
+            control: &[],
             sender: self.owner,
             task: None,
             flags: MsgFlags::empty(),
@@ -276,7 +297,7 @@ impl FileOperations for Socket {
         let bytes = match command {
             s::SIOCINQ => self.operations.readable_bytes()?,
             s::SIOCOUTQ => self.operations.unsent_bytes()?,
-            s::SIOCATMARK if self.family != s::AF_NETLINK => 0,
+            s::SIOCATMARK if self.family != s::AF_NETLINK => usize::from(self.operations.at_mark()?),
             _ => return interface::ioctl(current, &self.net, command, argument),
         };
         current.memory().write(argument, &i32::try_from(bytes).unwrap_or(i32::MAX))?;

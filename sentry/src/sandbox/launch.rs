@@ -46,6 +46,7 @@ pub(super) fn process(sandbox: &Parts, config: &ProcessConfig, files: Vec<OwnedF
     let init = kernel.tree().process(1).map(|p| p.group.clone()).ok_or_else(gone)?;
     let space = block_on(poll_fn(|cx| init.stub().poll_fork(cx)))
         .map_err(|e| StartError::new(crate::mm::errno_of(e), "cannot make a host process"))?;
+    space.leave_session();
     let pid = kernel.tree().allocate(space.pid_hint()).ok_or_else(|| StartError::new(Errno::EAGAIN, "no free pid"))?;
     load(sandbox, config, files, space, pid)
 }

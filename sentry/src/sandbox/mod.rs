@@ -25,7 +25,9 @@ use crate::kernel::seccomp::Filter;
 use crate::kernel::signal::send::{self, Origin};
 use crate::kernel::uts::Uts;
 use crate::kernel::{Current, Kernel, KernelConfig, clone};
+use crate::loader::vdso::Vdso;
 use crate::net::NetNamespace;
+use crate::net::host::Surroundings;
 use crate::sync::{Mutex, Rank};
 use crate::trace::Tracer;
 
@@ -48,6 +50,8 @@ pub struct Start {
     pub stdio: Vec<OwnedFd>,
     /// Where trace text goes.
     pub trace: Option<OwnedFd>,
+    /// The network namespace that this process is in, if its sockets are the container's.
+    pub network: Option<Surroundings>,
 }
 
 /// Why a process could not be started.
@@ -63,6 +67,10 @@ impl StartError {
     fn new(errno: Errno, what: impl Into<String>) -> Self {
         Self { errno, what: what.into() }
     }
+}
+
+fn tasks_at_most(limit: Option<u64>) -> u64 {
+    limit.map_or(TASKS_MAX, |l| l.min(TASKS_MAX))
 }
 
 /// What processes from outside are put into.
@@ -87,7 +95,7 @@ impl Sandbox {
     /// # Errors
     /// See [`StartError`].
     pub fn create(start: Start) -> Result<Arc<Self>, StartError> {
-        let Start { platform, config, gofer, stdio, trace } = start;
+        let Start { platform, config, gofer, stdio, trace, network } = start;
         let client = Client::new(gofer).map_err(|e| StartError::new(e, "cannot reach the gofer"))?;
         // Half of what the gofer can hold is for files in use.
         crate::fs::dentry::limit_cache((client.handles() / 2) as usize);
@@ -96,7 +104,8 @@ impl Sandbox {
             Ok(GoferFs::attach(&client, root, owned, name)? as Arc<dyn FileSystem>)
         })
         .map_err(|e| StartError::new(e.errno, e.to_string()))?;
-        let sandbox = Self::in_tree(platform, &config, tree.mounts, tree.devpts, stdio, trace)?;
+        let net = network.map_or_else(NetNamespace::loopback, NetNamespace::host);
+        let sandbox = Self::in_tree(platform, &config, net, tree.mounts, tree.devpts, stdio, trace)?;
         tree.kernel.fill(&sandbox.parts.kernel);
         Ok(sandbox)
     }
@@ -108,17 +117,19 @@ impl Sandbox {
     pub fn in_tree(
         platform: Arc<dyn Platform>,
         config: &ContainerConfig,
+        net: Arc<NetNamespace>,
         mounts: Arc<MountNamespace>,
         devpts: Option<Arc<DevPts>>,
         stdio: Vec<OwnedFd>,
         trace: Option<OwnedFd>,
     ) -> Result<Arc<Self>, StartError> {
-        let net = NetNamespace::of(config.network).map_err(|e| StartError::new(e, "cannot set the network up"))?;
         let filter = match &config.seccomp {
             Some(json) => Some(Filter::from_config(json).map_err(|e| StartError::new(Errno::EINVAL, e))?),
             None => None,
         };
         let limit = config.strace.as_ref().map_or(STRING_LIMIT, |s| s.string_limit);
+        let clocks = Clocks { monotonic: config.monotonic_offset, boottime: config.boottime_offset };
+        let vdso = Vdso::new(&*platform, &clocks).map_err(|e| StartError::new(e, "cannot make the vDSO"))?;
         let kernel = Kernel::new(KernelConfig {
             platform,
             mounts,
@@ -126,13 +137,15 @@ impl Sandbox {
                 nodename: config.hostname.clone().into_bytes(),
                 domainname: config.domainname.clone().into_bytes(),
             },
-            clocks: Clocks { monotonic: config.monotonic_offset, boottime: config.boottime_offset },
-            pids_limit: config.pids_limit.map_or(TASKS_MAX, |l| l.min(TASKS_MAX)),
+            clocks,
+            vdso,
+            pids_limit: tasks_at_most(config.pids_limit),
             memory: config.memory_limit.unwrap_or(MEMORY),
             cpus: config.cpus.max(1),
             net,
             tracer: trace.map(|to| Tracer::new(to, limit)),
             filter,
+            ordinary_init: config.ordinary_init,
         });
         let devpts = match devpts {
             Some(devpts) => devpts,
@@ -215,7 +228,9 @@ impl Sandbox {
             kernel.ended(pid)
         }));
         let console = self.consoles.lock().remove(&pid);
-        drop(console);
+        if let Some(console) = console {
+            console.drain();
+        }
         status.unwrap_or(0)
     }
 
@@ -227,6 +242,11 @@ impl Sandbox {
     /// Lets every task go on.
     pub fn resume(&self) {
         self.parts.kernel.set_paused(false);
+    }
+
+    /// Changes how many tasks there can be.
+    pub fn limit_tasks(&self, most: Option<u64>) {
+        self.parts.kernel.set_pids_limit(tasks_at_most(most));
     }
 
     /// The processes of the guest.

@@ -10,6 +10,7 @@ use moat_abi::resource::Resource;
 
 use super::arguments::Fd;
 use crate::Result;
+use crate::fs::fasync::{self, PGRP, PID, TID};
 use crate::fs::file::SignalOwner;
 use crate::fs::pipe::PipeEnd;
 use crate::fs::{OpenFile, locks, permission};
@@ -123,7 +124,7 @@ pub async fn fcntl(current: &mut Current, fd: Fd, command: i32, argument: u64) -
             {
                 permission::check_owner(&inode.attributes()?, &current.credentials())?;
             }
-            file.set_flags(flags)?;
+            set_flags(current, &file, fd.0, flags)?;
             Ok(0)
         }
         f::F_GETLK | f::F_SETLK | f::F_SETLKW | f::F_OFD_GETLK | f::F_OFD_SETLK | f::F_OFD_SETLKW => {
@@ -157,10 +158,16 @@ fn large_file(file: &OpenFile) -> OpenFlags {
     }
 }
 
-// The kinds of owner (`F_OWNER_*`).
-const TID: u32 = 0;
-const PID: u32 = 1;
-const PGRP: u32 = 2;
+/// F_SETFL; O_ASYNC begins and ends announcements.
+pub fn set_flags(current: &Current, file: &Arc<OpenFile>, fd: i32, flags: OpenFlags) -> Result<()> {
+    let on = flags.contains(OpenFlags::ASYNC);
+    let changes = on != file.flags().contains(OpenFlags::ASYNC);
+    file.set_flags(flags)?;
+    if changes && file.raw_operations().has_fasync() {
+        fasync::update(current, file, fd, on);
+    }
+    Ok(())
+}
 
 /// Whether there is such an owner.
 fn exists(current: &Current, kind: u32, id: u32) -> bool {
@@ -170,6 +177,17 @@ fn exists(current: &Current, kind: u32, id: u32) -> bool {
         PID => tree.process(id).is_some(),
         _ => tree.session_of_group(id).is_some(),
     }
+}
+
+fn set_owner(current: &Current, file: &OpenFile, kind: u32, id: i32) {
+    let credentials = current.credentials();
+    let mut owner = file.owner().lock();
+    *owner = SignalOwner { kind, id, signal: owner.signal, credentials: Some(credentials) };
+}
+
+fn owner_of(file: &OpenFile) -> (u32, i32) {
+    let owner = file.owner().lock();
+    (owner.kind, owner.id)
 }
 
 fn owner(current: &Current, file: &Arc<OpenFile>, command: i32, argument: u64) -> Result<u64> {
@@ -183,13 +201,12 @@ fn owner(current: &Current, file: &Arc<OpenFile>, command: i32, argument: u64) -
             if id != 0 && !exists(current, kind, id as u32) {
                 return Err(Errno::ESRCH);
             }
-            let mut owner = file.owner().lock();
-            (owner.kind, owner.id) = (kind, id);
+            set_owner(current, file, kind, id);
             Ok(0)
         }
         f::F_GETOWN => {
-            let owner = *file.owner().lock();
-            Ok(if owner.kind == PGRP { -i64::from(owner.id) as u64 } else { owner.id as u64 })
+            let (kind, id) = owner_of(file);
+            Ok(if kind == PGRP { -i64::from(id) as u64 } else { id as u64 })
         }
         f::F_SETSIG => {
             if argument > 64 {
@@ -205,13 +222,12 @@ fn owner(current: &Current, file: &Arc<OpenFile>, command: i32, argument: u64) -
             if new.pid != 0 && !exists(current, kind, new.pid as u32) {
                 return Err(Errno::ESRCH);
             }
-            let mut owner = file.owner().lock();
-            *owner = SignalOwner { kind, id: new.pid, signal: owner.signal };
+            set_owner(current, file, kind, new.pid);
             Ok(0)
         }
         _ => {
-            let owner = *file.owner().lock();
-            current.memory().write(argument, &f::FOwnerEx { kind: owner.kind as i32, pid: owner.id })?;
+            let (kind, pid) = owner_of(file);
+            current.memory().write(argument, &f::FOwnerEx { kind: kind as i32, pid })?;
             Ok(0)
         }
     }

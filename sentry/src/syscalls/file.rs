@@ -1,5 +1,6 @@
 //! Reading and writing (read(2), write(2), readv(2), lseek(2), sendfile(2), fsync(2)…).
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,39 @@ use crate::mm::user::{IOV_MAX, RW_MAX, UserMemory};
 
 /// Data moves through the sentry in pieces of this many bytes.
 const PIECE: usize = 256 << 10;
+
+thread_local! {
+    /// The buffer of the last long read of this thread.
+    static LAST: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What a read goes through. Short ones get zeroes; for long ones, where filling a buffer costs as much as reading, it is
+/// that of the read before, of which nothing is passed on that was not read anew.
+struct Buffer(Vec<u8>);
+
+/// Reads up to this length are short.
+const SHORT: usize = 8 << 10;
+/// The longest buffer that is kept.
+const KEPT: usize = 64 << 10;
+
+impl Buffer {
+    fn take(len: usize) -> Self {
+        if len <= SHORT || len > KEPT {
+            return Self(vec![0; len]);
+        }
+        let mut last = LAST.take();
+        last.resize(KEPT, 0);
+        Self(last)
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if self.0.len() == KEPT {
+            LAST.set(std::mem::take(&mut self.0));
+        }
+    }
+}
 
 /// Where the position of a read or write comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +165,7 @@ async fn read_into(
     let memory = current.memory();
     let total: usize = segments.iter().map(|s| s.1).sum();
     let seekable = file.seeking() != Seeking::Stream;
-    let mut buffer = vec![0u8; total.min(PIECE)];
+    let mut buffer = Buffer::take(total.min(PIECE));
     let mut done = 0;
     while done < total || total == 0 {
         let n = (total - done).min(PIECE);
@@ -140,7 +174,7 @@ async fn read_into(
             At::Position => 0,
             At::Offset(offset) => offset + done as u64,
         };
-        let piece = &mut buffer[..n];
+        let piece = &mut buffer.0[..n];
         let got = if seekable {
             operations.read_at(file, piece, position)
         } else {
@@ -159,7 +193,7 @@ async fn read_into(
             Err(e) => return Err(e),
         };
         let offered = got;
-        let got = scatter_partial(&memory, segments, done, &buffer[..got]);
+        let got = scatter_partial(&memory, segments, done, &buffer.0[..got]);
         if got < offered && got == 0 && done == 0 {
             return Err(Errno::EFAULT);
         }
@@ -411,19 +445,62 @@ pub async fn pwrite64(current: &mut Current, fd: Fd, buffer: InBytes<2>, count: 
     write_from(current, &file, &[(buffer.0, count.min(RW_MAX))], at, false, false).await
 }
 
-/// readv(2).
-pub async fn readv(current: &mut Current, fd: Fd, vector: UserOpaque, count: usize) -> Result<usize> {
+const RWF_KNOWN: u32 = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND;
+
+/// Where `preadv2` and `pwritev2` take -1 for the description's own position.
+fn positioned_or_own(file: &Arc<OpenFile>, offset: i64) -> Result<At> {
+    if offset == -1 { Ok(At::Position) } else { positioned(file, offset) }
+}
+
+/// A read into an iovec; `place` says where of the file.
+async fn read_vector(
+    current: &mut Current,
+    fd: Fd,
+    vector: UserOpaque,
+    count: usize,
+    place: impl FnOnce(&Arc<OpenFile>) -> Result<At>,
+    flags: u32,
+) -> Result<usize> {
+    if flags & !RWF_KNOWN != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let file = for_reading(current, fd)?;
+    let at = place(&file)?;
     directory_check(&file)?;
     let segments = read_iovec(&current.memory(), vector.0, count)?;
-    read_into(current, &file, &segments, At::Position, false).await
+    read_into(current, &file, &segments, at, flags & RWF_NOWAIT != 0).await
+}
+
+/// A write from an iovec.
+async fn write_vector(
+    current: &mut Current,
+    fd: Fd,
+    vector: UserOpaque,
+    count: usize,
+    place: impl FnOnce(&Arc<OpenFile>) -> Result<At>,
+    flags: u32,
+) -> Result<usize> {
+    if flags & !RWF_KNOWN != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let file = for_writing(current, fd)?;
+    let at = place(&file)?;
+    let segments = read_iovec(&current.memory(), vector.0, count)?;
+    let n = write_from(current, &file, &segments, at, flags & RWF_APPEND != 0, flags & RWF_NOWAIT != 0).await?;
+    if flags & (RWF_SYNC | RWF_DSYNC) != 0 {
+        file.operations()?.sync(&file, flags & RWF_SYNC == 0)?;
+    }
+    Ok(n)
+}
+
+/// readv(2).
+pub async fn readv(current: &mut Current, fd: Fd, vector: UserOpaque, count: usize) -> Result<usize> {
+    read_vector(current, fd, vector, count, |_| Ok(At::Position), 0).await
 }
 
 /// writev(2).
 pub async fn writev(current: &mut Current, fd: Fd, vector: UserOpaque, count: usize) -> Result<usize> {
-    let file = for_writing(current, fd)?;
-    let segments = read_iovec(&current.memory(), vector.0, count)?;
-    write_from(current, &file, &segments, At::Position, false, false).await
+    write_vector(current, fd, vector, count, |_| Ok(At::Position), 0).await
 }
 
 /// preadv(2); the high half of the offset is always 0 on 64-bit.
@@ -435,11 +512,7 @@ pub async fn preadv(
     offset: i64,
     _high: u64,
 ) -> Result<usize> {
-    let file = for_reading(current, fd)?;
-    let at = positioned(&file, offset)?;
-    directory_check(&file)?;
-    let segments = read_iovec(&current.memory(), vector.0, count)?;
-    read_into(current, &file, &segments, at, false).await
+    read_vector(current, fd, vector, count, |file| positioned(file, offset), 0).await
 }
 
 /// pwritev(2).
@@ -451,13 +524,8 @@ pub async fn pwritev(
     offset: i64,
     _high: u64,
 ) -> Result<usize> {
-    let file = for_writing(current, fd)?;
-    let at = positioned(&file, offset)?;
-    let segments = read_iovec(&current.memory(), vector.0, count)?;
-    write_from(current, &file, &segments, at, false, false).await
+    write_vector(current, fd, vector, count, |file| positioned(file, offset), 0).await
 }
-
-const RWF_KNOWN: u32 = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND;
 
 /// preadv2(2).
 pub async fn preadv2(
@@ -469,14 +537,7 @@ pub async fn preadv2(
     _high: u64,
     flags: u32,
 ) -> Result<usize> {
-    if flags & !RWF_KNOWN != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let file = for_reading(current, fd)?;
-    directory_check(&file)?;
-    let at = if offset == -1 { At::Position } else { positioned(&file, offset)? };
-    let segments = read_iovec(&current.memory(), vector.0, count)?;
-    read_into(current, &file, &segments, at, flags & RWF_NOWAIT != 0).await
+    read_vector(current, fd, vector, count, |file| positioned_or_own(file, offset), flags).await
 }
 
 /// pwritev2(2).
@@ -489,17 +550,7 @@ pub async fn pwritev2(
     _high: u64,
     flags: u32,
 ) -> Result<usize> {
-    if flags & !RWF_KNOWN != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let file = for_writing(current, fd)?;
-    let at = if offset == -1 { At::Position } else { positioned(&file, offset)? };
-    let segments = read_iovec(&current.memory(), vector.0, count)?;
-    let n = write_from(current, &file, &segments, at, flags & RWF_APPEND != 0, flags & RWF_NOWAIT != 0).await?;
-    if flags & (RWF_SYNC | RWF_DSYNC) != 0 {
-        file.operations()?.sync(&file, flags & RWF_SYNC == 0)?;
-    }
-    Ok(n)
+    write_vector(current, fd, vector, count, |file| positioned_or_own(file, offset), flags).await
 }
 
 /// lseek(2).
@@ -752,8 +803,11 @@ pub fn ioctl(current: &mut Current, fd: Fd, command: u32, argument: u64) -> Resu
         i::FIOASYNC => {
             let on: i32 = current.memory().read(argument)?;
             let mut flags = file.flags();
+            if (on != 0) != flags.contains(OpenFlags::ASYNC) && !operations.has_fasync() {
+                return Err(Errno::ENOTTY);
+            }
             flags.set(OpenFlags::ASYNC, on != 0);
-            file.set_flags(flags)?;
+            super::descriptors::set_flags(current, &file, fd.0, flags)?;
         }
         i::FIONREAD if file.inode().is_some_and(|i| i.file_type() == FileType::Regular) => {
             let left = file.attributes()?.size.saturating_sub(*file.position().lock());

@@ -93,5 +93,7 @@ pub fn setsid(current: &mut Current) -> Result<u32> {
     let process = tree.process_mut(pid).ok_or(Errno::ESRCH)?;
     process.process_group = pid;
     process.session = pid;
+    drop(tree);
+    current.group_ref().stub().leave_session();
     Ok(pid)
 }

@@ -140,8 +140,9 @@ pub fn linkat(
     if attributes.links == 0 && source.dentry.is_gone() {
         return Err(Errno::ENOENT);
     }
+    let valid = directory.names_valid();
     directory.link(&last.name, &inode)?;
-    let made = last.directory.dentry.instantiate(&last.name, inode);
+    let made = last.directory.dentry.instantiate(&last.name, inode, valid);
     notify::created(&last.directory.dentry, &made, false);
     Ok(())
 }
@@ -303,8 +304,9 @@ fn move_name(
     if is_directory && !Arc::ptr_eq(&from.directory.dentry, &to.directory.dentry) {
         permission::check(&inode, &credentials, Access::WRITE)?;
     }
+    let valid = (from_directory.names_valid(), to_directory.names_valid());
     from_directory.rename(&from.name, to_directory, &to.name, flags)?;
-    from.directory.dentry.rename(child, &to.directory.dentry, &to.name, exchange);
+    from.directory.dentry.rename(child, &to.directory.dentry, &to.name, exchange, valid);
     notify::moved(&from.directory.dentry, &from.name, &to.directory.dentry, &to.name, child, is_directory);
     if existing.is_some() && !exchange {
         notify::displaced(target);

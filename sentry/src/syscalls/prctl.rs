@@ -61,6 +61,9 @@ pub fn prctl(current: &mut Current, option: i32, a2: u64, a3: u64, a4: u64, a5: 
                 e => Err(e),
             })?;
             current.set_name(&bytes);
+            if current.tid() == current.pid() {
+                current.group_ref().stub().set_name(&bytes);
+            }
             Ok(0)
         }
         s::PR_GET_NAME => memory.write(a2, &current.name()).map(|()| 0),

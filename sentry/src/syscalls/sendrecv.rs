@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moat_abi::errno::Errno;
+use moat_abi::poll::PollEvents;
 use moat_abi::signal::{SIGPIPE, SigInfo};
 use moat_abi::socket as s;
 use moat_abi::socket::{MMsgHdr, MsgFlags, MsgHdr, SOCKADDR_MAX};
@@ -39,7 +40,7 @@ async fn send_segments(
         return Err(Errno::EMSGSIZE);
     }
     let nonblocking = file.nonblocking() || flags.contains(MsgFlags::DONTWAIT);
-    let Sent { mut rights, credentials } = sent;
+    let Sent { mut rights, credentials, others } = sent;
     let mut done = 0;
     let result = loop {
         let piece = match gather(&current.memory(), segments, done, PIECE.min(total - done)) {
@@ -58,6 +59,7 @@ async fn send_segments(
                     to: to.as_deref(),
                     rights: &mut rights,
                     stated: credentials,
+                    control: &others,
                     sender: Owner::real(current),
                     task: Some(current),
                     flags,
@@ -98,6 +100,9 @@ async fn send_segments(
     }
 }
 
+/// What ends the wait for the low water mark.
+const READABLE: PollEvents = PollEvents::IN.union(PollEvents::ERR).union(PollEvents::HUP).union(PollEvents::RDHUP);
+
 /// Receives into the segments. `copied` of the answer says how much lies there.
 async fn receive_segments(
     current: &Current,
@@ -113,6 +118,8 @@ async fn receive_segments(
     let mut flags = flags;
     flags.set(MsgFlags::DONTWAIT, nonblocking);
     let deadline = socket.receive_timeout().and_then(|l| Instant::now().checked_add(l));
+    let mark = socket.options.get(|o| o.receive_low_water);
+    let low_water = stream && !nonblocking && mark > 1 && total >= mark as usize;
     let mut buffer = vec![0u8; total.min(PIECE)];
     let mut whole = Received::default();
     loop {
@@ -121,6 +128,10 @@ async fn receive_segments(
         let got = until_done(current, nonblocking, limit, Errno::EAGAIN, |waiter| {
             if waiter.is_some() {
                 operations.poll(waiter);
+            }
+            // Below the low water mark there is nothing to be had by who may wait.
+            if low_water && !operations.poll(None).intersects(READABLE) {
+                return Err(Errno::EAGAIN);
             }
             operations.receive(&mut buffer[..n], flags)
         })

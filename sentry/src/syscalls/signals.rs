@@ -219,9 +219,8 @@ pub fn rt_sigreturn(current: &mut Current) -> Result<Replaced> {
     match frame::pop(current) {
         Ok(restored) => {
             set_mask(current, restored.mask);
-            let rsp = current.context.registers().rsp;
             // An alternate stack that is not valid leaves the old one.
-            let _ = set_altstack(current, restored.altstack, rsp);
+            let _ = set_altstack(current, restored.altstack, restored.stack);
         }
         Err(_) => send::force(&current.task, moat_abi::signal::SIGSEGV, SigInfo::kernel(moat_abi::signal::SIGSEGV)),
     }

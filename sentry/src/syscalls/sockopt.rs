@@ -27,7 +27,10 @@ pub fn getsockopt(
     let room: i32 = memory.read(length.0)?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
     let got = match level {
-        s::SOL_SOCKET => options::get(socket, name)?,
+        s::SOL_SOCKET => match socket.protocol_operations().socket_option(name, room) {
+            Some(got) => got?,
+            None => options::get(socket, name)?,
+        },
         _ => socket.protocol_operations().option(level, name, room)?,
     };
     if level == s::SOL_SOCKET {
@@ -49,7 +52,10 @@ pub fn setsockopt(current: &mut Current, fd: Fd, level: i32, name: i32, value: U
     let mut raw = vec![0; length.min(VALUE_MAX)];
     current.memory().read_bytes(value.0, &mut raw)?;
     match level {
-        s::SOL_SOCKET => options::set(current, socket, name, &raw),
+        s::SOL_SOCKET => match socket.protocol_operations().set_socket_option(current, name, &raw) {
+            Some(done) => done,
+            None => options::set(current, socket, name, &raw),
+        },
         _ => socket.protocol_operations().set_option(current, level, name, &raw),
     }
 }

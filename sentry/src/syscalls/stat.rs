@@ -14,6 +14,7 @@ use super::open::{Target, lookup, lookup_or_descriptor};
 use crate::Result;
 use crate::fs::inode::{Attributes, SetAttributes, SetTime};
 use crate::fs::permission::{self, Access};
+use crate::fs::write_access::WriteAccess;
 use crate::fs::{Path, notify, open};
 use crate::kernel::Current;
 use crate::kernel::credentials::Credentials;
@@ -415,6 +416,7 @@ pub fn truncate(current: &mut Current, path: UserPath, length: i64) -> Result<()
     let attributes = inode.attributes()?;
     let credentials = current.credentials();
     permission::check_attributes(&attributes, &credentials, Access::WRITE)?;
+    let _access = WriteAccess::get(&attributes)?;
     super::file::within_size_limit(current, length.saturating_sub(1), 1)?;
     inode.set_attributes(&open::truncation(&attributes, &credentials, length))?;
     notify::truncated(&place.dentry);

@@ -163,12 +163,16 @@ pub fn prlimit64(current: &mut Current, pid: Pid, resource: u32, new: In<Rlimit>
 
 /// getrusage(2).
 pub fn getrusage(current: &mut Current, who: i32, out: Out<Rusage>) -> Result<()> {
+    if who == 0 || who == 1 {
+        current.context.update_use();
+    }
     let usage = match who {
         0 => current.group_ref().usage(),
         -1 => current.kernel().tree().process(current.pid()).map(|p| p.children_usage).unwrap_or_default(),
         1 => {
             let (user, system) = current.times();
-            Usage { user, system, ..Usage::default() }
+            let max_resident = current.group_ref().usage().max_resident;
+            Usage { user, system, max_resident, ..Usage::default() }
         }
         _ => return Err(Errno::EINVAL),
     };

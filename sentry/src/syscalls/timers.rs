@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use moat_abi::errno::Errno;
 use moat_abi::signal::{SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, SigEvent, Signal};
-use moat_abi::time::{CLOCK_REALTIME, Itimerspec, Itimerval, TIMER_ABSTIME};
+use moat_abi::time::{Itimerspec, Itimerval, TIMER_ABSTIME};
 
 use super::arguments::{In, Out};
 use crate::Result;
 use crate::kernel::Current;
 use crate::kernel::clock::Clock;
-use crate::kernel::timers::{self as t, CpuKind, Expiry, Setting};
+use crate::kernel::timers::{self as t, CpuKind, Due, Expiry, Setting};
 
 const ITIMER_REAL: i32 = 0;
 const ITIMER_VIRTUAL: i32 = 1;
@@ -58,12 +58,34 @@ pub fn setitimer(current: &mut Current, which: i32, new: In<Itimerval>, old: Out
     old.write_if(&memory, &itimerval_of(previous))
 }
 
+/// The clock of a timer, whose owner may be somebody else later: one of processor time names its thread or process.
+/// Threads of others are nobody's business.
+fn timer_clock(current: &Current, clock: Clock) -> Result<Clock> {
+    let clock = match clock {
+        Clock::Process(0) => Clock::Process(current.pid()),
+        Clock::Thread(0) => Clock::Thread(current.tid()),
+        clock => clock,
+    };
+    let known = match clock {
+        Clock::System(_) => true,
+        Clock::Process(pid) => current.kernel().tree().process(pid).is_some(),
+        Clock::Thread(tid) => current.group_ref().tasks().iter().any(|task| task.tid() == tid),
+    };
+    if known { Ok(clock) } else { Err(Errno::EINVAL) }
+}
+
+/// What the clock of a timer shows, if it counts processor time.
+fn spent(current: &Current, clock: Clock) -> Duration {
+    match clock {
+        Clock::System(_) => Duration::ZERO,
+        // One that is gone stands still.
+        clock => current.kernel().clocks().read(current, clock).unwrap_or_default(),
+    }
+}
+
 /// timer_create(2).
 pub fn timer_create(current: &mut Current, clock: i32, event: In<SigEvent>, out: Out<i32>) -> Result<()> {
-    let clock = Clock::from_id(clock)?;
-    if !matches!(clock, Clock::System(_)) {
-        return Err(Errno::EOPNOTSUPP);
-    }
+    let clock = timer_clock(current, Clock::from_id(clock)?)?;
     let memory = current.memory();
     let event = event.read_if(&memory)?;
     let group = current.group();
@@ -106,18 +128,22 @@ pub fn timer_settime(
     let interval = new.it_interval.duration().ok_or(Errno::EINVAL)?;
     let group = current.group();
     let clock = t::clock_of(&group, id)?;
-    let at = (!value.is_zero()).then(|| match (flags & TIMER_ABSTIME != 0, clock) {
-        (true, Clock::System(id)) => current.kernel().clocks().instant(id, value),
-        (true, _) => current.kernel().clocks().instant(CLOCK_REALTIME, value),
-        (false, _) => t::far(value),
+    let now = spent(current, clock);
+    let due = (!value.is_zero()).then(|| match (flags & TIMER_ABSTIME != 0, clock) {
+        (true, Clock::System(id)) => Due::At(current.kernel().clocks().instant(id, value)),
+        (false, Clock::System(_)) => Due::At(t::far(value)),
+        (true, _) => Due::Spent(value),
+        (false, _) => Due::Spent(now.saturating_add(value)),
     });
-    let previous = t::set(&group, id, at, interval)?;
+    let previous = t::set(&group, id, due, interval, now)?;
     old.write_if(&memory, &itimerspec_of(previous))
 }
 
 /// timer_gettime(2).
 pub fn timer_gettime(current: &mut Current, id: i32, out: Out<Itimerspec>) -> Result<()> {
-    let setting = t::get(&current.group(), id)?;
+    let group = current.group();
+    let now = spent(current, t::clock_of(&group, id)?);
+    let setting = t::get(&group, id, now)?;
     out.write(&current.memory(), &itimerspec_of(setting))
 }
 

@@ -25,10 +25,28 @@ fn name(current: &Current, name: UserString) -> Result<Vec<u8>> {
     if name.is_empty() { Err(Errno::ERANGE) } else { Ok(name) }
 }
 
-fn of_descriptor(current: &Current, fd: Fd) -> Result<Path> {
-    let file = current.files().get(fd.0)?;
-    file.operations()?;
-    file.path().cloned().ok_or(Errno::EOPNOTSUPP)
+/// What a call names.
+enum Of {
+    /// What a path leads to.
+    Path(UserPath),
+    /// The same, but a symbolic link at its end itself.
+    Link(UserPath),
+    /// An open file.
+    File(Fd),
+}
+
+impl Of {
+    fn place(self, current: &Current) -> Result<Path> {
+        match self {
+            Self::Path(path) => lookup(current, DirFd::CWD, path, true),
+            Self::Link(path) => lookup(current, DirFd::CWD, path, false),
+            Self::File(fd) => {
+                let file = current.files().get(fd.0)?;
+                file.operations()?;
+                file.path().cloned().ok_or(Errno::EOPNOTSUPP)
+            }
+        }
+    }
 }
 
 /// Whether the caller may read or (`writes`) change an attribute of this name (xattr_permission in Linux).
@@ -58,7 +76,8 @@ fn check(current: &Current, inode: &Arc<dyn Inode>, name: &[u8], writes: bool) -
     permission::check_attributes(&attributes, &credentials, if writes { Access::WRITE } else { Access::READ })
 }
 
-fn set(current: &mut Current, place: &Path, attribute: UserString, value: u64, size: usize, flags: u32) -> Result<()> {
+fn set(current: &mut Current, of: Of, attribute: UserString, value: u64, size: usize, flags: u32) -> Result<()> {
+    let place = of.place(current)?;
     if flags & !3 != 0 {
         return Err(Errno::EINVAL);
     }
@@ -85,8 +104,7 @@ pub fn setxattr(
     size: usize,
     flags: u32,
 ) -> Result<()> {
-    let place = lookup(current, DirFd::CWD, path, true)?;
-    set(current, &place, name, value.0, size, flags)
+    set(current, Of::Path(path), name, value.0, size, flags)
 }
 
 /// lsetxattr(2).
@@ -98,8 +116,7 @@ pub fn lsetxattr(
     size: usize,
     flags: u32,
 ) -> Result<()> {
-    let place = lookup(current, DirFd::CWD, path, false)?;
-    set(current, &place, name, value.0, size, flags)
+    set(current, Of::Link(path), name, value.0, size, flags)
 }
 
 /// fsetxattr(2).
@@ -111,8 +128,7 @@ pub fn fsetxattr(
     size: usize,
     flags: u32,
 ) -> Result<()> {
-    let place = of_descriptor(current, fd)?;
-    set(current, &place, name, value.0, size, flags)
+    set(current, Of::File(fd), name, value.0, size, flags)
 }
 
 /// Hands out `bytes`; a size of 0 asks only how many there are. `ERANGE` if they do not fit.
@@ -126,7 +142,8 @@ fn hand_out(current: &Current, bytes: &[u8], buffer: u64, size: usize) -> Result
     Ok(bytes.len())
 }
 
-fn get(current: &mut Current, place: &Path, attribute: UserString, value: u64, size: usize) -> Result<usize> {
+fn get(current: &mut Current, of: Of, attribute: UserString, value: u64, size: usize) -> Result<usize> {
+    let place = of.place(current)?;
     let attribute = name(current, attribute)?;
     let inode = place.inode()?;
     check(current, inode, &attribute, false)?;
@@ -142,8 +159,7 @@ pub fn getxattr(
     value: OutBytes<3>,
     size: usize,
 ) -> Result<usize> {
-    let place = lookup(current, DirFd::CWD, path, true)?;
-    get(current, &place, name, value.0, size)
+    get(current, Of::Path(path), name, value.0, size)
 }
 
 /// lgetxattr(2).
@@ -154,17 +170,16 @@ pub fn lgetxattr(
     value: OutBytes<3>,
     size: usize,
 ) -> Result<usize> {
-    let place = lookup(current, DirFd::CWD, path, false)?;
-    get(current, &place, name, value.0, size)
+    get(current, Of::Link(path), name, value.0, size)
 }
 
 /// fgetxattr(2).
 pub fn fgetxattr(current: &mut Current, fd: Fd, name: UserString, value: OutBytes<3>, size: usize) -> Result<usize> {
-    let place = of_descriptor(current, fd)?;
-    get(current, &place, name, value.0, size)
+    get(current, Of::File(fd), name, value.0, size)
 }
 
-fn list(current: &mut Current, place: &Path, buffer: u64, size: usize) -> Result<usize> {
+fn list(current: &mut Current, of: Of, buffer: u64, size: usize) -> Result<usize> {
+    let place = of.place(current)?;
     let trusted = current.credentials().has(CapabilitySet::SYS_ADMIN);
     let mut bytes = Vec::new();
     for name in place.inode()?.list_xattrs()? {
@@ -181,23 +196,21 @@ fn list(current: &mut Current, place: &Path, buffer: u64, size: usize) -> Result
 
 /// listxattr(2).
 pub fn listxattr(current: &mut Current, path: UserPath, buffer: OutBytes<2>, size: usize) -> Result<usize> {
-    let place = lookup(current, DirFd::CWD, path, true)?;
-    list(current, &place, buffer.0, size)
+    list(current, Of::Path(path), buffer.0, size)
 }
 
 /// llistxattr(2).
 pub fn llistxattr(current: &mut Current, path: UserPath, buffer: OutBytes<2>, size: usize) -> Result<usize> {
-    let place = lookup(current, DirFd::CWD, path, false)?;
-    list(current, &place, buffer.0, size)
+    list(current, Of::Link(path), buffer.0, size)
 }
 
 /// flistxattr(2).
 pub fn flistxattr(current: &mut Current, fd: Fd, buffer: OutBytes<2>, size: usize) -> Result<usize> {
-    let place = of_descriptor(current, fd)?;
-    list(current, &place, buffer.0, size)
+    list(current, Of::File(fd), buffer.0, size)
 }
 
-fn remove(current: &mut Current, place: &Path, attribute: UserString) -> Result<()> {
+fn remove(current: &mut Current, of: Of, attribute: UserString) -> Result<()> {
+    let place = of.place(current)?;
     let attribute = name(current, attribute)?;
     place.mount.check_writable()?;
     let inode = place.inode()?;
@@ -209,18 +222,15 @@ fn remove(current: &mut Current, place: &Path, attribute: UserString) -> Result<
 
 /// removexattr(2).
 pub fn removexattr(current: &mut Current, path: UserPath, name: UserString) -> Result<()> {
-    let place = lookup(current, DirFd::CWD, path, true)?;
-    remove(current, &place, name)
+    remove(current, Of::Path(path), name)
 }
 
 /// lremovexattr(2).
 pub fn lremovexattr(current: &mut Current, path: UserPath, name: UserString) -> Result<()> {
-    let place = lookup(current, DirFd::CWD, path, false)?;
-    remove(current, &place, name)
+    remove(current, Of::Link(path), name)
 }
 
 /// fremovexattr(2).
 pub fn fremovexattr(current: &mut Current, fd: Fd, name: UserString) -> Result<()> {
-    let place = of_descriptor(current, fd)?;
-    remove(current, &place, name)
+    remove(current, Of::File(fd), name)
 }

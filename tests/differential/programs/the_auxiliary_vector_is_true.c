@@ -23,6 +23,8 @@ int main(int argc, char **argv)
 	SHOW(getauxval(AT_SYSINFO_EHDR) != 0);
 	SHOW(!memcmp((char *)getauxval(AT_SYSINFO_EHDR), "\177ELF", 4));
 	SHOW(getauxval(AT_MINSIGSTKSZ) >= 2048);
+	printf("hwcap %lx hwcap2 %lx minsigstksz %lu flags %lx\n", getauxval(AT_HWCAP), getauxval(AT_HWCAP2),
+	       getauxval(AT_MINSIGSTKSZ), getauxval(AT_FLAGS));
 	// argv, NULL, environment, NULL, vector.
 	char **p = environ;
 	while (*p++)

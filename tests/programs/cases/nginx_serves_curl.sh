@@ -1,4 +1,5 @@
 # needs: nginx-light curl
+# network
 mkdir -p www logs; echo '<h1>page</h1>' > www/index.html; head -c 300000 /dev/zero | tr '\0' x > www/big
 cat > n.conf <<N
 daemon off; pid $PWD/n.pid; error_log $PWD/logs/e; worker_processes 2; user root;

@@ -1,4 +1,5 @@
 # needs: python3
+# network
 /usr/bin/python3 - <<'P'
 import asyncio, socket, sys
 async def handle(r, w):

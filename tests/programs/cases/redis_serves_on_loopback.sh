@@ -1,4 +1,5 @@
 # needs: redis-server redis-tools
+# network
 redis-server --port 7391 --save '' --daemonize no --logfile redis.log --dir . > /dev/null & pid=$!
 for i in $(seq 100); do redis-cli -p 7391 ping 2>/dev/null | grep -q PONG && break; sleep 0.05; done
 redis-cli -p 7391 set k v; redis-cli -p 7391 get k; for i in 1 2 3; do redis-cli -p 7391 rpush l $i; done; redis-cli -p 7391 lrange l 0 -1

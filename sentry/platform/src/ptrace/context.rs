@@ -1,15 +1,18 @@
 //! An application thread under ptrace.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use super::deaths;
+use super::kept::{self, Kept, Pool};
 use super::kick::{self, Kicks};
 use super::placement::Placement;
 use super::raw::{self, Stop};
 use crate::stub::code::Entry;
 use crate::stub::process::{HostThread, Stub};
-use crate::{APPLICATION_END, Abi, Context, Exit, Kicker, MemoryFault, PlatformError, Registers};
+use crate::{APPLICATION_END, Abi, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers};
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 /// Bytes of the legacy (FXSAVE) area and of the XSAVE header.
@@ -27,39 +30,82 @@ enum Cache {
     Dirty,
 }
 
+/// What the thread does by stub code before it goes on in the application's.
+#[derive(Clone, Copy)]
+enum Detour {
+    /// Nothing.
+    None,
+    /// Saves its vector state there, for a handler ([`Entry::Handler`]).
+    Save(u64),
+    /// Takes its registers, which are these, from the frame at its stack pointer ([`Entry::Sigreturn`]).
+    Return { stack: u64, registers: Registers },
+}
+
+/// Every so many runs it is looked how much memory the process has used.
+const RUNS_A_LOOK: u32 = 64;
+
+/// The words of a `sigcontext` and where it points to its vector state.
+const SIGCONTEXT_STATE: u64 = 40 + 184;
+/// Where the software-reserved bytes of an XSAVE image lie: on the way out the components that the host has enabled.
+const SOFTWARE: usize = 464;
+
 /// See the module.
 pub struct PtraceContext {
     stub: Arc<Stub>,
     thread: HostThread,
+    pool: Arc<Pool>,
+    /// The thread as it was kept, until its home goes on with it.
+    kept: Option<Kept>,
     attached: bool,
     dead: bool,
+    /// Its thread is kept.
+    retired: bool,
     cache: Cache,
     registers: Registers,
     result: Option<u64>,
+    /// The stack pointer at the system call that it stopped at; good while `cache` is absent.
+    stack: u64,
+    detour: Detour,
     extended: Option<Vec<u8>>,
     kicks: Arc<Kicks>,
     ran: Duration,
+    runs: u32,
     placement: Option<Placement>,
+    on_death: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl PtraceContext {
     /// A context for a parked thread of `stub`. It is attached by the thread that first runs it.
-    pub fn new(stub: Arc<Stub>, thread: HostThread) -> Self {
+    pub fn new(stub: Arc<Stub>, thread: HostThread, pool: Arc<Pool>) -> Self {
         // A new thread's registers are the kernel's to choose; segments are those of any 64-bit program.
         let registers = Registers { cs: 0x33, ss: 0x2b, eflags: 0x202, orig_rax: u64::MAX, ..Registers::default() };
         Self {
             stub,
             thread,
+            pool,
+            kept: None,
             attached: false,
             dead: false,
+            retired: false,
             cache: Cache::Dirty,
             registers,
             result: None,
+            stack: 0,
+            detour: Detour::None,
             extended: None,
             kicks: Arc::new(Kicks::default()),
             ran: Duration::ZERO,
+            runs: 0,
             placement: None,
+            on_death: None,
         }
+    }
+
+    /// A context for a thread of `stub` that was kept. To be polled by the thread that kept it.
+    pub fn again(stub: Arc<Stub>, kept: Kept, pool: Arc<Pool>) -> Self {
+        let mut context = Self::new(stub, kept.thread, pool);
+        context.kept = Some(kept);
+        context
     }
 
     fn attach(&mut self) -> Result<(), i32> {
@@ -67,27 +113,42 @@ impl PtraceContext {
             return Ok(());
         }
         let tid = self.thread.outer;
-        raw::seize(tid)?;
-        self.attached = true;
-        raw::interrupt(tid)?;
-        loop {
-            match raw::wait(tid) {
-                Ok(Stop::Event) => break,
-                Ok(Stop::Ended) => return Err(libc::ESRCH),
-                Ok(_) => raw::resume(tid)?,
-                Err(libc::EINTR) => {}
-                Err(e) => return Err(e),
-            }
+        let again = self.kept.take().is_some();
+        if again {
+            self.placement = kept::resume();
+        } else {
+            raw::seize(tid)?;
         }
-        raw::unblock_signals(tid)?;
-        self.placement = Some(Placement::new(tid));
-        if let Some(state) = self.extended.take() {
-            raw::set_extended_state(tid, &state)?;
+        self.attached = true;
+        if !again {
+            raw::interrupt(tid)?;
+            park(tid)?;
+            raw::unblock_signals(tid)?;
+            self.placement = Some(Placement::new(tid));
+        }
+        if let Some(tell) = &self.on_death {
+            deaths::watch(tid, tell.clone());
+        }
+        match self.extended.take() {
+            Some(state) => raw::set_extended_state(tid, &state)?,
+            None if again => self.reset_extended_state(),
+            None => {}
         }
         Ok(())
     }
 
     fn write_back(&mut self) -> Result<(), i32> {
+        match std::mem::replace(&mut self.detour, Detour::None) {
+            Detour::None => {}
+            Detour::Return { .. } => return raw::set_instruction(self.thread.outer, Entry::Sigreturn.address()),
+            Detour::Save(at) => {
+                self.fetch();
+                let r = &mut self.registers;
+                (r.rcx, r.r8, r.r9, r.r11) = (at, r.rdx, r.rax, r.rip);
+                r.rip = Entry::Handler.address();
+                self.cache = Cache::Dirty;
+            }
+        }
         if self.cache == Cache::Dirty {
             if let Some(value) = self.result.take() {
                 self.registers.rax = value;
@@ -101,6 +162,33 @@ impl PtraceContext {
         }
         self.cache = Cache::Absent;
         Ok(())
+    }
+
+    fn wait(&self) -> Result<Stop, i32> {
+        if !self.runs.is_multiple_of(RUNS_A_LOOK) {
+            return raw::wait(self.thread.outer);
+        }
+        let (stop, used) = raw::wait_with_use(self.thread.outer)?;
+        self.stub.record_use(used.max_resident << 10, used.minor_faults);
+        Ok(stop)
+    }
+
+    /// Stops the thread once more without its having run, since use is told with a stop.
+    fn stop_again(&mut self) -> Result<(), i32> {
+        let tid = self.thread.outer;
+        raw::interrupt(tid)?;
+        raw::resume(tid)?;
+        loop {
+            match raw::wait_with_use(tid) {
+                Ok((Stop::Ended, _)) => return Err(libc::ESRCH),
+                Ok((_, used)) => {
+                    self.stub.record_use(used.max_resident << 10, used.minor_faults);
+                    return Ok(());
+                }
+                Err(libc::EINTR) => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     fn run(&mut self) -> Result<Exit, i32> {
@@ -119,9 +207,10 @@ impl PtraceContext {
                 placement.begin();
             }
             let began = Instant::now();
+            self.runs = self.runs.wrapping_add(1);
             let stop = raw::resume(tid).and_then(|()| {
                 loop {
-                    match raw::wait(tid) {
+                    match self.wait() {
                         Err(libc::EINTR) => {}
                         stop => return stop,
                     }
@@ -136,6 +225,7 @@ impl PtraceContext {
             match stop? {
                 Stop::Syscall => {
                     let info = raw::syscall_info(tid)?;
+                    self.stack = info.stack;
                     let abi = if info.arch == AUDIT_ARCH_X86_64 { Abi::X86_64 } else { Abi::I386 };
                     return Ok(Exit::Syscall { abi, number: info.number, arguments: info.arguments });
                 }
@@ -155,7 +245,42 @@ impl PtraceContext {
         }
     }
 
+    /// Does by ptrace what the thread was to do by itself, since somebody wants to see the result.
+    fn settle(&mut self) {
+        let tid = self.thread.outer;
+        let done = match std::mem::replace(&mut self.detour, Detour::None) {
+            Detour::None => Ok(()),
+            Detour::Save(at) => raw::extended_state(tid).and_then(|mut state| {
+                state[LEGACY] |= 3;
+                // A stack that has gone meanwhile is found by the handler.
+                let _ = self.stub.write(at, &state[..SOFTWARE]);
+                let _ = self.stub.write(at + LEGACY as u64, &state[LEGACY..]);
+                raw::set_extended_state(tid, &initial_extended_state(state.len()))
+            }),
+            Detour::Return { stack, registers } => raw::registers(tid).map(|own| {
+                self.registers = own.with_sigcontext(&registers);
+                self.cache = Cache::Dirty;
+                // What the application has made of its frame since it was looked at is its own affair.
+                let _ = self.load_state_of(stack);
+            }),
+        };
+        self.dead |= done.is_err();
+    }
+
+    /// Sets the vector state that the frame at `stack` points to.
+    fn load_state_of(&self, stack: u64) -> Option<()> {
+        let mut pointer = [0; 8];
+        self.stub.read(stack.checked_add(SIGCONTEXT_STATE)?, &mut pointer).ok()?;
+        let mut state = vec![0; layout(self.thread.outer)?.size];
+        self.stub.read(u64::from_le_bytes(pointer), &mut state).ok()?;
+        state[SOFTWARE..LEGACY].fill(0);
+        raw::set_extended_state(self.thread.outer, &state).ok()
+    }
+
     fn fetch(&mut self) {
+        if matches!(self.detour, Detour::Return { .. }) {
+            self.settle();
+        }
         if self.cache != Cache::Absent || !self.attached {
             return;
         }
@@ -230,6 +355,7 @@ impl Context for PtraceContext {
     }
 
     fn extended_state(&mut self) -> Vec<u8> {
+        self.settle();
         if let Some(state) = &self.extended {
             return state.clone();
         }
@@ -245,10 +371,12 @@ impl Context for PtraceContext {
             self.extended = Some(state.to_vec());
             return Ok(());
         }
+        self.settle();
         raw::set_extended_state(self.thread.outer, state).map_err(PlatformError::Host)
     }
 
     fn reset_extended_state(&mut self) {
+        self.settle();
         let size = if self.attached {
             raw::extended_state(self.thread.outer).map_or(LEGACY + HEADER, |s| s.len())
         } else {
@@ -260,6 +388,29 @@ impl Context for PtraceContext {
             let _ = raw::set_extended_state(self.thread.outer, &initial);
         } else {
             self.extended = None;
+        }
+    }
+
+    fn extended_layout(&mut self) -> Option<ExtendedLayout> {
+        if self.attached { layout(self.thread.outer) } else { None }
+    }
+
+    fn save_extended_state_at(&mut self, at: u64) {
+        self.settle();
+        self.detour = Detour::Save(at);
+    }
+
+    fn return_from_frame(&mut self, stack: u64, registers: &Registers) {
+        self.settle();
+        self.result = None;
+        self.cache = Cache::Absent;
+        self.detour = Detour::Return { stack, registers: *registers };
+    }
+
+    fn stack_pointer(&mut self) -> u64 {
+        match (self.cache, self.detour) {
+            (Cache::Absent, Detour::None) => self.stack,
+            _ => self.registers().rsp,
         }
     }
 
@@ -292,12 +443,47 @@ impl Context for PtraceContext {
         }
     }
 
+    fn on_death(&mut self, tell: Arc<dyn Fn() + Send + Sync>) {
+        if self.attached {
+            deaths::watch(self.thread.outer, tell);
+        } else {
+            self.on_death = Some(tell);
+        }
+    }
+
     fn kicker(&self) -> Arc<dyn Kicker> {
         self.kicks.clone()
     }
 
     fn tid_hint(&self) -> Option<u32> {
+        // The number of a thread that has ended comes back no sooner than others do.
+        if self.kept.is_some() {
+            return None;
+        }
         u32::try_from(self.thread.inner).ok()
+    }
+
+    fn home(&self) -> Option<ThreadId> {
+        self.kept.as_ref().map(Kept::home)
+    }
+
+    fn retire(mut self: Box<Self>) {
+        if !self.attached || self.dead || self.stub.is_dead() {
+            return;
+        }
+        kick::set_tracee(0);
+        deaths::forget(self.thread.outer);
+        match self.pool.keep(self.thread, self.placement.take()) {
+            Ok(()) => self.retired = true,
+            Err(placement) => self.placement = placement,
+        }
+    }
+
+    fn update_use(&mut self) {
+        if self.attached && !self.dead {
+            kick::set_tracee(0);
+            self.dead = self.stop_again().is_err();
+        }
     }
 
     fn cpu_time(&self) -> Duration {
@@ -307,8 +493,20 @@ impl Context for PtraceContext {
 
 impl Drop for PtraceContext {
     fn drop(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            return self.pool.put_back(kept);
+        }
+        if self.retired {
+            return;
+        }
         kick::set_tracee(0);
+        if self.attached {
+            deaths::forget(self.thread.outer);
+        }
         if self.dead || self.stub.is_dead() {
+            if self.attached {
+                kept::spend();
+            }
             return;
         }
         // A thread that died meanwhile needs nothing.
@@ -318,8 +516,29 @@ impl Drop for PtraceContext {
     }
 }
 
+/// Brings a new thread, which has just been interrupted, to where it waits with its filter installed: a thread without
+/// it runs no application code.
+fn park(tid: i32) -> Result<(), i32> {
+    let mut stop = raw::wait(tid);
+    loop {
+        match stop {
+            Ok(Stop::Event) if Entry::Parked.is_at(raw::registers(tid)?.rip) => return Ok(()),
+            // It stops in the call, which is not to be skipped: its filter would see a number that it does not know.
+            Ok(Stop::Syscall) if raw::syscall_info(tid)?.is_entry_of(libc::SYS_pause) => {
+                raw::interrupt(tid)?;
+                raw::go_on(tid)?;
+            }
+            Ok(Stop::Ended) => return Err(libc::ESRCH),
+            Ok(_) => raw::step_call(tid)?,
+            Err(libc::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+        stop = raw::wait(tid);
+    }
+}
+
 /// Ends a stopped tracee by its own exit: a tracer that simply went away would take the whole stub along.
-fn let_go(tid: i32) -> Result<(), i32> {
+pub fn let_go(tid: i32) -> Result<(), i32> {
     let mut registers = raw::registers(tid)?;
     registers.rip = Entry::Exit.address();
     registers.orig_rax = u64::MAX;
@@ -328,6 +547,16 @@ fn let_go(tid: i32) -> Result<(), i32> {
     registers.ss = 0x2b;
     raw::set_registers(tid, &registers)?;
     raw::detach(tid)
+}
+
+/// The layout of the host's XSAVE images, asked for once.
+fn layout(tid: i32) -> Option<ExtendedLayout> {
+    static LAYOUT: OnceLock<Option<ExtendedLayout>> = OnceLock::new();
+    *LAYOUT.get_or_init(|| {
+        let state = raw::extended_state(tid).ok().filter(|s| s.len() >= LEGACY + HEADER)?;
+        let features = state[SOFTWARE..].first_chunk().map(|word| u64::from_le_bytes(*word))?;
+        Some(ExtendedLayout { size: state.len(), features })
+    })
 }
 
 /// What `execve` and the entry of a signal handler start with: x87 and SSE at their defaults, the rest initial.

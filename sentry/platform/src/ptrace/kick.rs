@@ -11,6 +11,9 @@ use crate::{Kicker, PlatformError};
 thread_local! {
     /// The tracee that this thread waits for; 0 for none.
     static TRACEE: Cell<i32> = const { Cell::new(0) };
+    /// This thread's own number.
+    // SAFETY: no arguments.
+    static OWN: i32 = unsafe { libc::gettid() };
 }
 
 fn kick_signal() -> i32 {
@@ -68,9 +71,7 @@ impl Kicks {
 
     /// From here to [`Self::leave`] a kick interrupts the tracee. False if one has come already.
     pub fn enter(&self) -> bool {
-        // SAFETY: no arguments.
-        let tid = unsafe { libc::gettid() };
-        self.waiting.store(tid, Ordering::SeqCst);
+        self.waiting.store(OWN.with(|own| *own), Ordering::SeqCst);
         if self.pending.load(Ordering::SeqCst) {
             self.leave();
             return false;

@@ -2,20 +2,21 @@
 //! task. Works on any Linux; the reference for correctness.
 
 mod context;
+mod deaths;
+pub(crate) mod kept;
 mod kick;
-mod placement;
+pub(crate) mod placement;
 mod raw;
 mod space;
 
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::Mutex;
 
 use crate::stub::birth::{Lead, Vdso};
 use crate::stub::process::Stub;
+use crate::stub::signals::LeadSignals;
 use crate::{AddressSpace, Platform, PlatformError};
 use space::Space;
 
@@ -23,9 +24,7 @@ use space::Space;
 pub struct Ptrace {
     lead: Arc<Stub>,
     space: Mutex<Option<Arc<dyn AddressSpace>>>,
-    signals: Mutex<std::fs::File>,
-    /// A pipe whose other end is closed when the lead has ended.
-    ended: OwnedFd,
+    signals: LeadSignals,
 }
 
 impl Ptrace {
@@ -35,13 +34,14 @@ impl Ptrace {
     /// As the host refuses.
     pub fn new(lead: Lead) -> Result<Arc<Self>, PlatformError> {
         kick::install_handler()?;
-        let (lead, signals): (Arc<Stub>, OwnedFd) = Stub::from_lead(lead)?;
+        deaths::install()?;
+        let (lead, signals, _) = Stub::from_lead(lead)?;
         let watched = lead.signal_thread()?;
         let (ended, end) =
             nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| PlatformError::Host(e as i32))?;
         watch(watched.outer, end)?;
         let space: Arc<dyn AddressSpace> = Arc::new(Space::new(lead.clone()));
-        Ok(Arc::new(Self { lead, space: Mutex::new(Some(space)), signals: Mutex::new(signals.into()), ended }))
+        Ok(Arc::new(Self { lead, space: Mutex::new(Some(space)), signals: LeadSignals::new(signals, ended) }))
     }
 }
 
@@ -88,22 +88,7 @@ impl Platform for Ptrace {
     }
 
     fn next_lead_signal(&self) -> Option<i32> {
-        let mut signals = self.signals.lock();
-        loop {
-            let mut polled =
-                [PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.ended.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut polled, PollTimeout::NONE) {
-                Err(nix::Error::EINTR) => continue,
-                Err(_) => return None,
-                Ok(_) if polled[0].any() == Some(true) => break,
-                Ok(_) => return None,
-            }
-        }
-        let mut signal = [0u8; 1];
-        match signals.read(&mut signal) {
-            Ok(1) => Some(i32::from(signal[0])),
-            _ => None,
-        }
+        self.signals.next()
     }
 
     fn end(&self, status: u8) {

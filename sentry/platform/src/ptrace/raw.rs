@@ -28,10 +28,19 @@ pub struct SyscallInfo {
     op: u8,
     pad: [u8; 3],
     pub arch: u32,
-    pub instruction: u64,
+    instruction: u64,
     pub stack: u64,
     pub number: u64,
     pub arguments: [u64; 6],
+}
+
+impl SyscallInfo {
+    /// Whether the stop is at the beginning of this call.
+    pub fn is_entry_of(&self, number: i64) -> bool {
+        /// `PTRACE_SYSCALL_INFO_ENTRY`.
+        const ENTRY: u8 = 1;
+        self.op == ENTRY && self.number == number as u64
+    }
 }
 
 fn call(request: u32, tid: i32, address: u64, data: u64) -> Result<i64, i32> {
@@ -67,16 +76,44 @@ pub fn resume(tid: i32) -> Result<(), i32> {
     call(PTRACE_SYSEMU, tid, 0, 0).map(drop)
 }
 
+/// Runs a tracee, whose system calls the host makes, until the next of them begins or ends.
+pub fn step_call(tid: i32) -> Result<(), i32> {
+    call(libc::PTRACE_SYSCALL, tid, 0, 0).map(drop)
+}
+
 /// Lets go of a tracee.
 pub fn detach(tid: i32) -> Result<(), i32> {
     call(libc::PTRACE_DETACH, tid, 0, 0).map(drop)
 }
 
+/// What a tracee's process has used, as of a stop.
+#[derive(Clone, Copy, Debug)]
+pub struct Use {
+    /// Its largest resident size so far, in KiB.
+    pub max_resident: u64,
+    /// Page faults that needed no input.
+    pub minor_faults: u64,
+}
+
 /// Waits for a stop. `EINTR` when a kick arrived.
 pub fn wait(tid: i32) -> Result<Stop, i32> {
+    wait_into(tid, std::ptr::null_mut())
+}
+
+/// The same, and what the process has used.
+pub fn wait_with_use(tid: i32) -> Result<(Stop, Use), i32> {
+    // SAFETY: rusage is plain data, for which zeroes are valid.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let stop = wait_into(tid, &raw mut usage)?;
+    let [max_resident, minor_faults] = [usage.ru_maxrss, usage.ru_minflt].map(|n| u64::try_from(n).unwrap_or(0));
+    Ok((stop, Use { max_resident, minor_faults }))
+}
+
+/// `usage` is null or points to a structure to be filled.
+fn wait_into(tid: i32, usage: *mut libc::rusage) -> Result<Stop, i32> {
     let mut status = 0;
-    // SAFETY: fills `status`. __WNOTHREAD: only this thread's tracees.
-    let got = unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL | libc::__WNOTHREAD) };
+    // SAFETY: fills `status` and what `usage` points to. __WNOTHREAD: only this thread's tracees.
+    let got = unsafe { libc::wait4(tid, &raw mut status, libc::__WALL | libc::__WNOTHREAD, usage) };
     if got < 0 {
         return Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::ECHILD));
     }
@@ -93,6 +130,19 @@ pub fn wait(tid: i32) -> Result<Stop, i32> {
     })
 }
 
+/// Whether a tracee, of whichever thread, has ended; it is not reaped.
+pub fn has_ended(tid: i32) -> bool {
+    // SAFETY: siginfo_t is plain data, for which zeroes are valid.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    // SAFETY: fills the structure above.
+    let result = unsafe { libc::waitid(libc::P_PID, tid as libc::id_t, &raw mut info, options) };
+    // Stops of a tracee are told though nobody asked for them.
+    let ended = [libc::CLD_EXITED, libc::CLD_KILLED, libc::CLD_DUMPED].contains(&info.si_code);
+    // SAFETY: waitid fills in the number of a child, or zero.
+    result == 0 && unsafe { info.si_pid() } == tid && ended
+}
+
 /// Which system call a tracee stopped at.
 pub fn syscall_info(tid: i32) -> Result<SyscallInfo, i32> {
     let mut info = SyscallInfo::default();
@@ -103,6 +153,12 @@ pub fn syscall_info(tid: i32) -> Result<SyscallInfo, i32> {
 /// Sets rax alone.
 pub fn set_rax(tid: i32, value: u64) -> Result<(), i32> {
     let at = std::mem::offset_of!(Registers, rax) as u64;
+    call(libc::PTRACE_POKEUSER, tid, at, value).map(drop)
+}
+
+/// Sets the instruction pointer alone.
+pub fn set_instruction(tid: i32, value: u64) -> Result<(), i32> {
+    let at = std::mem::offset_of!(Registers, rip) as u64;
     call(libc::PTRACE_POKEUSER, tid, at, value).map(drop)
 }
 

@@ -5,18 +5,29 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::context::PtraceContext;
+use super::kept::Pool;
 use crate::stub::process::Stub;
 use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Title};
 
 /// See the module. Orders to the mapper block the calling thread, which serves one task only.
 pub struct Space {
     stub: Arc<Stub>,
+    pool: Arc<Pool>,
 }
 
 impl Space {
     /// The address space of `stub`.
     pub fn new(stub: Arc<Stub>) -> Self {
-        Self { stub }
+        Self { stub, pool: Arc::default() }
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        // The lead outlives its address space, and ends with the sandbox.
+        if !self.stub.is_lead() {
+            self.kill();
+        }
     }
 }
 
@@ -38,11 +49,23 @@ impl AddressSpace for Space {
     }
 
     fn poll_context(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>> {
-        Poll::Ready(self.stub.thread().map(|t| Box::new(PtraceContext::new(self.stub.clone(), t)) as Box<dyn Context>))
+        let context = match self.pool.take() {
+            Some(kept) => Ok(PtraceContext::again(self.stub.clone(), kept, self.pool.clone())),
+            None => self.stub.thread().map(|t| PtraceContext::new(self.stub.clone(), t, self.pool.clone())),
+        };
+        Poll::Ready(context.map(|context| Box::new(context) as Box<dyn Context>))
     }
 
     fn set_title(&self, title: &Title) {
         self.stub.set_title(title);
+    }
+
+    fn set_name(&self, name: &[u8]) {
+        self.stub.set_name(name);
+    }
+
+    fn leave_session(&self) {
+        self.stub.leave_session();
     }
 
     fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
@@ -57,8 +80,12 @@ impl AddressSpace for Space {
         self.stub.cpu_time()
     }
 
-    fn resident_bytes(&self) -> Option<u64> {
-        None
+    fn peak_resident_bytes(&self) -> Option<u64> {
+        Some(self.stub.peak_resident_bytes()).filter(|&bytes| bytes > 0)
+    }
+
+    fn minor_faults(&self) -> u64 {
+        self.stub.minor_faults()
     }
 
     fn pid_hint(&self) -> Option<u32> {
@@ -71,5 +98,6 @@ impl AddressSpace for Space {
 
     fn kill(&self) {
         self.stub.kill();
+        self.pool.close();
     }
 }

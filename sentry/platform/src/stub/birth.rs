@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use super::Interception;
 use super::code::{self, Entry};
 use super::descriptors::SharedTable;
 use super::filters::Filters;
@@ -23,6 +24,8 @@ pub struct Lead {
     pub(super) signals: OwnedFd,
     pub(super) vdso: Option<Vdso>,
     pub(super) namespace: Option<OwnedFd>,
+    /// Held open for as long as the sentry lives.
+    pub(super) life: OwnedFd,
 }
 
 /// The host's vDSO as it lies in every stub.
@@ -55,7 +58,8 @@ pub struct Newborn {
     ack: OwnedFd,
     event: OwnedFd,
     signals: OwnedFd,
-    keep: [RawFd; 4],
+    keep: [RawFd; 5],
+    life: OwnedFd,
     ready: OwnedFd,
     vdso: Option<Vdso>,
 }
@@ -81,7 +85,11 @@ pub fn layout_is_free() -> bool {
 ///
 /// # Errors
 /// What the host refuses; `Host(EAGAIN)` if the stub's addresses are taken ([`layout_is_free`]).
-pub fn birth(flags: i32, setup: impl FnOnce() -> Result<(), i32>) -> Result<Newborn, PlatformError> {
+pub fn birth(
+    flags: i32,
+    interception: Interception,
+    setup: impl FnOnce() -> Result<(), i32>,
+) -> Result<Newborn, PlatformError> {
     if !layout_is_free() {
         return Err(PlatformError::Host(libc::EAGAIN));
     }
@@ -90,7 +98,8 @@ pub fn birth(flags: i32, setup: impl FnOnce() -> Result<(), i32>) -> Result<Newb
     let (ack, event) = acknowledgement()?;
     let (signals, signal_writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(host)?;
     let (ready, ready_writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(host)?;
-    let filters = Filters::compile()?;
+    let (life_reader, life) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(host)?;
+    let filters = Filters::compile(interception)?;
     // The child has no /proc to find it by.
     let vdso_maps = vdso_maps();
     let vdso = find_vdso(&vdso_maps);
@@ -99,7 +108,14 @@ pub fn birth(flags: i32, setup: impl FnOnce() -> Result<(), i32>) -> Result<Newb
     page.put(offset::EVENT, &event.as_raw_fd().to_le_bytes());
     page.put(offset::SIGNAL_SET, &set.to_le_bytes());
     page.put(offset::SIGNAL_PIPE, &signal_writer.as_raw_fd().to_le_bytes());
-    let keep = [orders.file().as_raw_fd(), ack.as_raw_fd(), event.as_raw_fd(), signal_writer.as_raw_fd()];
+    page.put(offset::WATCH_PIPE, &life_reader.as_raw_fd().to_le_bytes());
+    let keep = [
+        orders.file().as_raw_fd(),
+        ack.as_raw_fd(),
+        event.as_raw_fd(),
+        signal_writer.as_raw_fd(),
+        life_reader.as_raw_fd(),
+    ];
     let mut pidfd: RawFd = -1;
     // SAFETY: a clone without CLONE_VM: the child is a copy of this single-threaded process and may run ordinary code.
     let pid = unsafe {
@@ -118,20 +134,21 @@ pub fn birth(flags: i32, setup: impl FnOnce() -> Result<(), i32>) -> Result<Newb
     if pid == 0 {
         let code = match setup().and_then(|()| prepare(orders, &page, &filters, &vdso_maps)) {
             // Never returns but with an error.
-            Ok(()) => become_mapper(&filters, ready_writer.as_raw_fd()),
+            Ok(()) => become_mapper(&filters, interception, ready_writer.as_raw_fd()),
             Err(errno) => errno,
         };
         let _ = nix::unistd::write(&ready_writer, &code.to_le_bytes());
         // SAFETY: ends the child without running destructors of what it shares with its parent.
         unsafe { libc::_exit(1) };
     }
-    // The writer stays open in the shared table for the child, which is the lead's; its number must not be reused.
+    // These stay open in the shared table for the child, which is the lead's; their numbers must not be reused.
     let _ = std::mem::ManuallyDrop::new(signal_writer);
+    let _ = std::mem::ManuallyDrop::new(life_reader);
     // The child's end is closed by the child's last write and by the emptying of the table; ours is the same number.
     let _ = std::mem::ManuallyDrop::new(ready_writer);
     // SAFETY: the kernel put a new descriptor there.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Newborn { pid: pid as i32, pidfd, page, orders, ack, event, signals, keep, ready, vdso })
+    Ok(Newborn { pid: pid as i32, pidfd, page, orders, ack, event, signals, keep, life, ready, vdso })
 }
 
 impl Newborn {
@@ -174,9 +191,11 @@ impl Newborn {
         // What it is good for can be done without it.
         let namespace = std::fs::File::open(format!("/proc/{}/ns/pid", self.pid)).ok().map(OwnedFd::from);
         let table = SharedTable::start(&self.keep)?;
-        // In this table the writing end is not needed any more.
-        // SAFETY: `birth` gave up the number, which in this process's own table is a copy.
-        drop(unsafe { OwnedFd::from_raw_fd(self.keep[3]) });
+        for number in &self.keep[3..] {
+            // In this table the lead's ends are not needed any more.
+            // SAFETY: `birth` gave up the number, which in this process's own table is a copy.
+            drop(unsafe { OwnedFd::from_raw_fd(*number) });
+        }
         Ok(Lead {
             pid: self.pid,
             pidfd: self.pidfd,
@@ -190,6 +209,7 @@ impl Newborn {
             signals: self.signals,
             vdso: self.vdso,
             namespace,
+            life: self.life,
         })
     }
 }
@@ -269,11 +289,17 @@ fn prepare(orders: &OrderFile, page: &OrderPage, filters: &Filters, vdso: &[Map]
         // SAFETY: into the two pages that were just mapped, at most one page each.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
     }
-    // SAFETY: the pages mapped above.
-    check(i64::from(unsafe {
-        libc::mprotect(layout::CODE as *mut _, layout::CODE_SIZE as usize, libc::PROT_READ | libc::PROT_EXEC)
-    }))?;
-    map_fixed(layout::TITLE, layout::TITLE_SIZE, libc::PROT_READ | libc::PROT_WRITE, anonymous, -1, 0)?;
+    let trap_code = crate::trap::code::bytes();
+    map_fixed(layout::TRAP_CODE, layout::TRAP_CODE_SIZE, libc::PROT_READ | libc::PROT_WRITE, anonymous, -1, 0)?;
+    if trap_code.len() as u64 > layout::TRAP_CODE_SIZE {
+        return Err(libc::E2BIG);
+    }
+    // SAFETY: into the page that was just mapped, at most its size.
+    unsafe { std::ptr::copy_nonoverlapping(trap_code.as_ptr(), layout::TRAP_CODE as *mut u8, trap_code.len()) };
+    for (at, size) in [(layout::CODE, layout::CODE_SIZE), (layout::TRAP_CODE, layout::TRAP_CODE_SIZE)] {
+        // SAFETY: the pages mapped above.
+        check(i64::from(unsafe { libc::mprotect(at as *mut _, size as usize, libc::PROT_READ | libc::PROT_EXEC) }))?;
+    }
     map_fixed(layout::ORDERS, 4096, libc::PROT_READ, libc::MAP_SHARED, orders.file().as_raw_fd(), page.offset())?;
     if let Some(first) = vdso.iter().map(|m| m.start).min() {
         for map in vdso {
@@ -299,7 +325,7 @@ unsafe extern "C" {
 }
 
 /// In the child: gives up everything that is not needed and jumps into the stub's code. Returns only an errno.
-fn become_mapper(filters: &Filters, ready: RawFd) -> i32 {
+fn become_mapper(filters: &Filters, interception: Interception, ready: RawFd) -> i32 {
     // SAFETY: plain calls without memory, or on memory of this process that outlives them; SIGCHLD is ignored so that
     // stubs' children reap themselves; rseq is given up because its area is about to be unmapped.
     let done = unsafe {
@@ -314,8 +340,7 @@ fn become_mapper(filters: &Filters, ready: RawFd) -> i32 {
         ];
         for signal in 1..=64 {
             if signal != libc::SIGKILL && signal != libc::SIGSTOP {
-                let action: [u64; 4] =
-                    [if signal == libc::SIGCHLD { libc::SIG_IGN as u64 } else { libc::SIG_DFL as u64 }, 0, 0, 0];
+                let action = action_of(signal, interception);
                 libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), 0, 8);
             }
         }
@@ -350,6 +375,24 @@ fn become_mapper(filters: &Filters, ready: RawFd) -> i32 {
             mapper = in(reg) Entry::Mapper.address(),
             options(noreturn)
         );
+    }
+}
+
+/// What a signal to an application thread does, as `rt_sigaction` takes it: handler, flags, restorer, mask. The mapper
+/// blocks them all.
+fn action_of(signal: i32, interception: Interception) -> [u64; 4] {
+    const SA_RESTORER: u64 = 0x0400_0000;
+    match interception {
+        _ if signal == libc::SIGCHLD => [libc::SIG_IGN as u64, 0, 0, 0],
+        Interception::Ptrace => [libc::SIG_DFL as u64, 0, 0, 0],
+        Interception::Trap => {
+            // A fault of the handler's own, where it works on the application's memory, comes back to it.
+            let faults = 1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1);
+            let flags = libc::SA_SIGINFO as u64 | libc::SA_ONSTACK as u64 | SA_RESTORER;
+            let nested = if matches!(signal, libc::SIGSEGV | libc::SIGBUS) { libc::SA_NODEFER as u64 } else { 0 };
+            let handler = crate::trap::code::Entry::Handler.address();
+            [handler, flags | nested, handler, !faults]
+        }
     }
 }
 

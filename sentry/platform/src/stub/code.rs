@@ -6,7 +6,14 @@
 //!   child begins.
 //! * `forked`: a forked mapper puts its own order page in place of its parent's and goes on as a mapper.
 //! * `thread`: an application thread leaves the descriptor table, confines itself and parks until it is traced.
+//! * `watch`: ends the lead, and with it all stubs, when the sentry has ended.
 //! * `signals`: hands the signals that the lead gets on to the sentry.
+//! * `handler`: an application thread saves its vector state into the signal frame that the sentry has written (at rcx),
+//!   takes the one that handlers start with, and goes on at r11 with r8 as rdx and r9 as rax.
+//! * `sigreturn`: an application thread takes all its registers from the frame that it would have given to
+//!   `rt_sigreturn`, whose alternate stack, of no use any more, makes room for what `iretq` pops.
+//!
+//! The last two work on the application's memory with the application's rights, and spare the sentry the copying.
 //!
 //! The result of an order is acknowledged by register: `lseek` on the acknowledgement file, whose position the sentry
 //! reads. Nothing that the application can write is ever read here.
@@ -104,6 +111,8 @@ global_asm!(
     "syscall",
     "test rax, rax",
     "jnz 7b",
+    ".globl moat_stub_parked",
+    "moat_stub_parked:",
     "8: mov eax, 34",
     "syscall",
     "jmp 8b",
@@ -120,6 +129,60 @@ global_asm!(
     "lock cmpxchg [rdi], edx",
     "int3",
     "ud2",
+    // ---- entry of a signal handler: rcx the state's place in the frame
+    ".globl moat_stub_handler",
+    "moat_stub_handler:",
+    "mov eax, {STATE_SAVED}",
+    "xor edx, edx",
+    "xsave64 [rcx]",
+    // As Linux does, for who changes an old component without saying so.
+    "or dword ptr [rcx + 512], 3",
+    "mov eax, {STATE_RESET}",
+    "lea r10, [rip + 10f]",
+    "xrstor64 [r10]",
+    "mov rdx, r8",
+    "mov rax, r9",
+    "jmp r11",
+    // ---- return from a signal handler: rsp at the ucontext, whose sigcontext begins at 40
+    ".globl moat_stub_sigreturn",
+    "moat_stub_sigreturn:",
+    "mov rcx, [rsp + 224]",
+    "mov eax, {STATE_SAVED}",
+    "xor edx, edx",
+    "xrstor64 [rcx]",
+    "mov r8, [rsp + 40]",
+    "mov r9, [rsp + 48]",
+    "mov r10, [rsp + 56]",
+    "mov r11, [rsp + 64]",
+    "mov r12, [rsp + 72]",
+    "mov r13, [rsp + 80]",
+    "mov r14, [rsp + 88]",
+    "mov r15, [rsp + 96]",
+    "mov rdi, [rsp + 104]",
+    "mov rsi, [rsp + 112]",
+    "mov rbp, [rsp + 120]",
+    "mov rbx, [rsp + 128]",
+    // rip, cs, rflags, rsp, ss
+    "mov rax, [rsp + 168]",
+    "mov [rsp], rax",
+    "mov qword ptr [rsp + 8], 0x33",
+    "mov eax, [rsp + 176]",
+    "and eax, {RESTORED_FLAGS}",
+    "or eax, 0x202",
+    "mov [rsp + 16], rax",
+    "mov rax, [rsp + 160]",
+    "mov [rsp + 24], rax",
+    "mov qword ptr [rsp + 32], 0x2b",
+    "mov rdx, [rsp + 136]",
+    "mov rax, [rsp + 144]",
+    "mov rcx, [rsp + 152]",
+    "iretq",
+    // What a handler starts with: the control words at their defaults, no component in use.
+    ".balign 64",
+    "10: .word 0x37f",
+    ".zero 22",
+    ".long 0x1f80",
+    ".zero 548",
     // ---- signals of the lead: rt_sigtimedwait(all but CHLD…, 0, 0, 8), then one byte of the table below
     ".globl moat_stub_signals",
     "moat_stub_signals:",
@@ -140,6 +203,20 @@ global_asm!(
     "mov eax, 1",
     "syscall",
     "jmp moat_stub_signals",
+    // ---- the lead's watch over the sentry: a pipe into which nobody writes ends
+    ".globl moat_stub_watch",
+    "moat_stub_watch:",
+    "mov edi, [r12 + {WATCH_PIPE}]",
+    "mov rsi, r12",
+    "mov edx, 1",
+    "xor eax, eax",
+    "syscall",
+    "test rax, rax",
+    "jnz moat_stub_watch",
+    "mov edi, 137",
+    "mov eax, 231",
+    "syscall",
+    "ud2",
     "9: .byte 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32",
     ".byte 33,34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59,60,61,62,63,64",
     ".globl moat_stub_end",
@@ -155,9 +232,20 @@ global_asm!(
     ONE = const offset::ONE,
     SIGNAL_SET = const offset::SIGNAL_SET,
     SIGNAL_PIPE = const offset::SIGNAL_PIPE,
+    WATCH_PIPE = const offset::WATCH_PIPE,
     ENTRIES = const offset::ENTRIES,
     FILTER = const FILTER_OFFSET,
+    STATE_SAVED = const STATE_SAVED,
+    STATE_RESET = const STATE_RESET,
+    RESTORED_FLAGS = const RESTORED_FLAGS,
 );
+
+/// Components of the vector state that frames hold: x87, SSE, AVX, AVX-512, protection keys.
+const STATE_SAVED: u32 = 0x2e7;
+/// Those that are reset for a handler. The keys' reset would allow everything.
+const STATE_RESET: u32 = 0xe7;
+/// The flags that a frame may set: AC OF DF TF SF ZF AF PF CF RF (`FIX_EFLAGS` of Linux).
+pub const RESTORED_FLAGS: u32 = 0x5_0dd5;
 
 /// Where in the stub's code pages filter A (`struct sock_fprog`, then its instructions) lies.
 pub const FILTER_OFFSET: usize = 4096;
@@ -168,9 +256,13 @@ unsafe extern "C" {
     static moat_stub_mapper: u8;
     static moat_stub_forked: u8;
     static moat_stub_thread: u8;
+    static moat_stub_parked: u8;
     static moat_stub_exit: u8;
     static moat_stub_exchange: u8;
     static moat_stub_signals: u8;
+    static moat_stub_watch: u8;
+    static moat_stub_handler: u8;
+    static moat_stub_sigreturn: u8;
 }
 
 /// The code as bytes.
@@ -189,12 +281,20 @@ pub enum Entry {
     Forked,
     /// See the module.
     Thread,
+    /// Where an application thread waits until it is traced.
+    Parked,
     /// Ends the calling application thread.
     Exit,
     /// `lock cmpxchg`, then a trap.
     Exchange,
     /// See the module.
     Signals,
+    /// See the module.
+    Watch,
+    /// See the module.
+    Handler,
+    /// See the module.
+    Sigreturn,
 }
 
 impl Entry {
@@ -204,10 +304,18 @@ impl Entry {
             Self::Mapper => &raw const moat_stub_mapper,
             Self::Forked => &raw const moat_stub_forked,
             Self::Thread => &raw const moat_stub_thread,
+            Self::Parked => &raw const moat_stub_parked,
             Self::Exit => &raw const moat_stub_exit,
             Self::Exchange => &raw const moat_stub_exchange,
             Self::Signals => &raw const moat_stub_signals,
+            Self::Watch => &raw const moat_stub_watch,
+            Self::Handler => &raw const moat_stub_handler,
+            Self::Sigreturn => &raw const moat_stub_sigreturn,
         };
         super::layout::CODE + (symbol.addr() - (&raw const moat_stub_begin).addr()) as u64
+    }
+    /// Whether an instruction pointer is between this entry and [`Self::Exit`], which follows the place to park.
+    pub fn is_at(self, instruction: u64) -> bool {
+        (self.address()..Self::Exit.address()).contains(&instruction)
     }
 }

@@ -18,3 +18,13 @@ pub mod filters;
 pub mod layout;
 pub mod orders;
 pub mod process;
+pub mod signals;
+
+/// How application threads are intercepted, which decides the confinement of the stub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interception {
+    /// They are traced; on their own they may do nothing.
+    Ptrace,
+    /// Their system calls are made signals, whose handler hands them over.
+    Trap,
+}

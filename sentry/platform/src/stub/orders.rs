@@ -29,6 +29,8 @@ pub mod offset {
     pub const ONE: usize = 40;
     /// The signals that the lead takes: u64.
     pub const SIGNAL_SET: usize = 48;
+    /// Descriptor of the pipe whose end tells the lead of the sentry's end: u32.
+    pub const WATCH_PIPE: usize = 56;
     /// The orders, 64 bytes each.
     pub const ENTRIES: usize = 64;
     /// Data that orders point to.

@@ -1,8 +1,8 @@
 //! One stub process, commanded through its mapper.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,6 +19,10 @@ use crate::{APPLICATION_END, Change, MemoryFault, PAGE_SIZE, PlatformError, Prot
 const PIECE: usize = 64 << 10;
 /// How long a mapper may take for one batch before its stub counts as dead.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of a process's name, with the NUL.
+const NAME_SIZE: usize = 16;
+/// `PR_SET_MM`'s operation that needs no capability.
+const PR_SET_MM_MAP: u64 = 14;
 
 /// What all stubs of a sandbox have in common.
 pub struct Stubs {
@@ -42,6 +46,8 @@ pub struct Stub {
     /// The core that the mapper is on: that of who gave the last order, since a switch to another core costs more than
     /// most orders do.
     core: AtomicUsize,
+    peak_resident: AtomicU64,
+    minor_faults: AtomicU64,
 }
 
 struct Commands {
@@ -65,14 +71,23 @@ impl Stubs {
     pub fn vdso(&self) -> Option<&Vdso> {
         self.vdso.as_ref()
     }
+
+    /// Puts a descriptor into the mappers' table; its number there.
+    ///
+    /// # Errors
+    /// `EMFILE` when the table is full, `EIO` when the thread is gone.
+    pub fn share(&self, fd: BorrowedFd<'_>) -> Result<i32, PlatformError> {
+        self.table.add(fd)
+    }
 }
 
 impl Stub {
-    /// Takes command of a lead: clears it, and learns its number. Also gives the pipe by which its signals arrive.
+    /// Takes command of a lead: clears it, and learns its number. Also gives the pipe by which its signals
+    /// arrive, and the one whose end ends its watch.
     ///
     /// # Errors
     /// As the host refuses.
-    pub fn from_lead(lead: Lead) -> Result<(Arc<Self>, OwnedFd), PlatformError> {
+    pub fn from_lead(lead: Lead) -> Result<(Arc<Self>, OwnedFd, OwnedFd), PlatformError> {
         let stubs = Arc::new(Stubs {
             orders: lead.orders,
             table: lead.table,
@@ -94,6 +109,8 @@ impl Stub {
             dead: AtomicBool::new(false),
             is_lead: true,
             core: AtomicUsize::new(usize::MAX),
+            peak_resident: AtomicU64::new(0),
+            minor_faults: AtomicU64::new(0),
         };
         let clear = [
             Order::new(libc::SYS_munmap, &[0, APPLICATION_END]),
@@ -104,12 +121,22 @@ impl Stub {
             Order::new(libc::SYS_getpid, &[]),
         ];
         stub.inner_pid = stub.order(&clear)? as i32;
-        Ok((Arc::new(stub), lead.signals))
+        Ok((Arc::new(stub), lead.signals, lead.life))
     }
 
     /// What it shares with the other stubs.
     pub fn stubs(&self) -> &Arc<Stubs> {
         &self.stubs
+    }
+
+    /// A descriptor that becomes readable when it ends.
+    pub fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+
+    /// Whether it is the container's lead.
+    pub fn is_lead(&self) -> bool {
+        self.is_lead
     }
 
     /// Its number in the sentry's pid namespace.
@@ -295,6 +322,8 @@ impl Stub {
             dead: AtomicBool::new(false),
             is_lead: false,
             core: AtomicUsize::new(self.core.load(Ordering::Relaxed)),
+            peak_resident: AtomicU64::new(0),
+            minor_faults: AtomicU64::new(0),
         });
         child.order(&[Order::new(libc::SYS_getpid, &[])])?;
         drop(commands);
@@ -337,7 +366,7 @@ impl Stub {
     /// # Errors
     /// As the host refuses (`EAGAIN`).
     pub fn thread(&self) -> Result<HostThread, PlatformError> {
-        self.clone_thread(Entry::Thread)
+        self.bear_thread(&[], Entry::Thread.address(), 0)
     }
 
     /// Starts the thread of the lead that hands its signals over.
@@ -345,10 +374,22 @@ impl Stub {
     /// # Errors
     /// As the host refuses.
     pub fn signal_thread(&self) -> Result<HostThread, PlatformError> {
-        self.clone_thread(Entry::Signals)
+        self.bear_thread(&[], Entry::Signals.address(), 0)
     }
 
-    fn clone_thread(&self, entry: Entry) -> Result<HostThread, PlatformError> {
+    /// Starts the thread of the lead that ends it when the sentry has ended.
+    ///
+    /// # Errors
+    /// As the host refuses.
+    pub fn watch_thread(&self) -> Result<HostThread, PlatformError> {
+        self.bear_thread(&[], Entry::Watch.address(), 0)
+    }
+
+    /// Starts a thread at `entry`, after other orders, with this stack pointer (0 for none).
+    ///
+    /// # Errors
+    /// As the host refuses.
+    pub fn bear_thread(&self, before: &[Order], entry: u64, stack: u64) -> Result<HostThread, PlatformError> {
         let flags = libc::CLONE_VM
             | libc::CLONE_FS
             | libc::CLONE_FILES
@@ -356,8 +397,9 @@ impl Stub {
             | libc::CLONE_THREAD
             | libc::CLONE_SYSVSEM;
         let commands = self.commands.lock();
-        let clone = Order::new(libc::SYS_clone, &[flags as u64]);
-        let inner = self.order_locked(&commands, &[clone], entry.address()).map_err(|(_, e)| e)? as i32;
+        let mut orders = before.to_vec();
+        orders.push(Order::new(libc::SYS_clone, &[flags as u64, stack]));
+        let inner = self.order_locked(&commands, &orders, entry).map_err(|(_, e)| e)? as i32;
         let outer = self.translate(&commands, inner)?;
         Ok(HostThread { outer, inner })
     }
@@ -372,46 +414,55 @@ impl Stub {
 
     /// Tells the host's tools name and arguments; what fails is left as it was.
     pub fn set_title(&self, title: &Title) {
-        let commands = self.commands.lock();
-        let Some(page) = &commands.page else { return };
-        let name = &title.name[..title.name.len().min(15)];
-        let mut name_bytes = [0u8; 16];
-        name_bytes[..name.len()].copy_from_slice(name);
-        let length = title.arguments.len().min(layout::TITLE_SIZE as usize);
-        let end = layout::TITLE + length as u64;
-        // SAFETY: the title page is the stub's own, never the application's, and process_vm_writev only reads our bytes.
-        unsafe { self.copy(layout::TITLE, title.arguments.as_ptr().cast_mut(), length, true) };
         let code_end = layout::CODE + layout::CODE_SIZE;
-        // struct prctl_mm_map: code, data, brk, stack, arguments, environment, auxv, auxv_size, exe_fd.
+        let (arguments, environment) = (&title.arguments, &title.environment);
+        // struct prctl_mm_map: code, data, brk, stack, arguments, environment, auxv; u32 auxv_size and exe_fd, of which -1
+        // is none.
         let map: [u64; 13] = [
             layout::CODE,
             code_end,
             layout::CODE,
             code_end,
-            layout::TITLE,
-            layout::TITLE,
-            layout::TITLE,
-            layout::TITLE,
-            end,
-            end,
-            end,
+            layout::CODE,
+            layout::CODE,
+            arguments.start,
+            arguments.start,
+            arguments.end,
+            environment.start,
+            environment.end,
             0,
             0xffff_ffff_0000_0000,
         ];
-        let mut bytes = Vec::with_capacity(104);
-        for word in map {
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
-        // The last two words are u32 auxv_size and u32 exe_fd.
-        debug_assert!(16 + bytes.len() <= DATA_SIZE);
-        page.put(offset::DATA, &name_bytes);
-        page.put(offset::DATA + 16, &bytes);
-        let data = layout::ORDERS + offset::DATA as u64;
-        let orders = [
-            Order::new(libc::SYS_prctl, &[libc::PR_SET_NAME as u64, data]),
-            Order::new(libc::SYS_prctl, &[35, 14, data + 16, bytes.len() as u64, 0]),
-        ];
-        let _ = self.order_locked(&commands, &orders, 0);
+        let bytes: Vec<u8> = map.iter().flat_map(|word| word.to_le_bytes()).collect();
+        debug_assert!(NAME_SIZE + bytes.len() <= DATA_SIZE);
+        let commands = self.commands.lock();
+        let Some(page) = &commands.page else { return };
+        page.put(offset::DATA + NAME_SIZE, &bytes);
+        let map_at = layout::ORDERS + (offset::DATA + NAME_SIZE) as u64;
+        let name = Self::name_order(page, &title.name);
+        let map = Order::new(libc::SYS_prctl, &[libc::PR_SET_MM as u64, PR_SET_MM_MAP, map_at, bytes.len() as u64, 0]);
+        let _ = self.order_locked(&commands, &[name, map], 0);
+    }
+
+    /// Tells the host's tools the name.
+    pub fn set_name(&self, name: &[u8]) {
+        let commands = self.commands.lock();
+        let Some(page) = &commands.page else { return };
+        let order = Self::name_order(page, name);
+        let _ = self.order_locked(&commands, &[order], 0);
+    }
+
+    fn name_order(page: &OrderPage, name: &[u8]) -> Order {
+        let mut bytes = [0u8; NAME_SIZE];
+        let length = name.len().min(NAME_SIZE - 1);
+        bytes[..length].copy_from_slice(&name[..length]);
+        page.put(offset::DATA, &bytes);
+        Order::new(libc::SYS_prctl, &[libc::PR_SET_NAME as u64, layout::ORDERS + offset::DATA as u64])
+    }
+
+    /// Gives it a session of its own. The lead has one.
+    pub fn leave_session(&self) {
+        let _ = self.order(&[Order::new(libc::SYS_setsid, &[])]);
     }
 
     /// Copies application memory into `to`.
@@ -452,7 +503,7 @@ impl Stub {
         Ok(())
     }
 
-    /// One `process_vm_readv` or `process_vm_writev`; how many bytes it copied.
+    /// Copies between this process and the stub; how many bytes that went.
     ///
     /// # Safety
     /// `local` has `len` bytes, writable unless `write`.
@@ -460,22 +511,38 @@ impl Stub {
         if self.dead.load(Ordering::Relaxed) {
             return 0;
         }
-        // The host stops at the first page that faults, but only between the elements of the vector; one element a page
-        // makes the count exact.
-        let mut remotes: [libc::iovec; 17] = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; 17];
+        let whole = [remote_part(remote, len)];
+        // SAFETY: as this function's.
+        let got = unsafe { self.transfer(local, len, &whole, write) };
+        if got == len {
+            return got;
+        }
+        // The host stops at the first page that faults, but promises to do so only between the elements of the vector: one
+        // element a page makes the count exact.
+        let mut pages = [remote_part(0, 0); PIECE / PAGE_SIZE as usize + 1];
         let (mut at, mut left, mut used) = (remote, len, 0);
-        while left > 0 && used < remotes.len() {
+        while left > 0 && used < pages.len() {
             let n = left.min((PAGE_SIZE - at % PAGE_SIZE) as usize);
-            remotes[used] = libc::iovec { iov_base: at as *mut _, iov_len: n };
+            pages[used] = remote_part(at, n);
             used += 1;
             at += n as u64;
             left -= n;
         }
-        let local = libc::iovec { iov_base: local.cast(), iov_len: len - left };
+        // SAFETY: as this function's.
+        unsafe { self.transfer(local, len - left, &pages[..used], write) }
+    }
+
+    /// One `process_vm_readv` or `process_vm_writev` of these parts; how many bytes it copied.
+    ///
+    /// # Safety
+    /// As [`Self::copy`].
+    unsafe fn transfer(&self, local: *mut u8, len: usize, parts: &[libc::iovec], write: bool) -> usize {
+        let local = libc::iovec { iov_base: local.cast(), iov_len: len };
         let call = if write { libc::SYS_process_vm_writev } else { libc::SYS_process_vm_readv };
         // SAFETY: by this function's contract; remote addresses mean nothing in this process.
-        let got =
-            unsafe { libc::syscall(call, self.host_pid, &raw const local, 1_usize, remotes.as_ptr(), used, 0_usize) };
+        let got = unsafe {
+            libc::syscall(call, self.host_pid, &raw const local, 1_usize, parts.as_ptr(), parts.len(), 0_usize)
+        };
         usize::try_from(got).unwrap_or(0)
     }
 
@@ -489,6 +556,22 @@ impl Stub {
             return Duration::ZERO;
         }
         Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.clamp(0, 999_999_999) as u32)
+    }
+
+    /// Notes what a tracer has learnt of its use: the most bytes that were resident, and faults.
+    pub fn record_use(&self, peak_resident: u64, minor_faults: u64) {
+        self.peak_resident.fetch_max(peak_resident, Ordering::Relaxed);
+        self.minor_faults.fetch_max(minor_faults, Ordering::Relaxed);
+    }
+
+    /// The most bytes that were resident, as last noted; 0 before that.
+    pub fn peak_resident_bytes(&self) -> u64 {
+        self.peak_resident.load(Ordering::Relaxed)
+    }
+
+    /// Page faults without input, as last noted.
+    pub fn minor_faults(&self) -> u64 {
+        self.minor_faults.load(Ordering::Relaxed)
     }
 
     /// Kills it. Idempotent.
@@ -537,6 +620,10 @@ impl Drop for Stub {
             let _ = std::mem::ManuallyDrop::new(page);
         }
     }
+}
+
+fn remote_part(at: u64, len: usize) -> libc::iovec {
+    libc::iovec { iov_base: at as *mut _, iov_len: len }
 }
 
 fn check_range(at: u64, len: usize) -> Result<(), MemoryFault> {

@@ -11,7 +11,7 @@ use moat_abi::stat::{FileType, Mode, Statfs, makedev};
 use moat_abi::time::Timespec;
 
 use super::file::{DirectoryEntry, FileOperations, OpenFile, Seeking};
-use super::inode::{Attributes, Caching, FileSystem, Inode, SetAttributes, SetTime};
+use super::inode::{Attributes, FileSystem, Inode, SetAttributes, SetTime};
 use super::tty::console::Console;
 use super::tty::{Master, PTMX, Terminal};
 use super::{Dentry, Path};
@@ -198,10 +198,6 @@ impl FileSystem for DevPts {
         Ok(Statfs { f_type: MAGIC, f_bsize: 4096, f_namelen: 255, f_frsize: 4096, ..Statfs::default() })
     }
 
-    fn caching(&self) -> Caching {
-        Caching::Volatile
-    }
-
     fn show_options(&self) -> String {
         let mut text = String::new();
         for (name, value) in [("uid", self.options.uid), ("gid", self.options.gid)] {
@@ -239,6 +235,10 @@ impl Inode for Fixed {
 
     fn file_type(&self) -> FileType {
         if self.is_root { FileType::Directory } else { FileType::CharDevice }
+    }
+
+    fn names_valid(&self) -> Option<u64> {
+        None
     }
 
     fn attributes(&self) -> Result<Attributes> {
@@ -334,10 +334,6 @@ impl FileOperations for Root {
 
     fn seeking(&self) -> Seeking {
         Seeking::Directory
-    }
-
-    fn pollable(&self) -> bool {
-        false
     }
 
     fn read_directory(&self, file: &OpenFile, from: u64, sink: &mut dyn FnMut(DirectoryEntry) -> bool) -> Result<()> {

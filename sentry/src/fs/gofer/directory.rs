@@ -51,6 +51,7 @@ impl DirectoryFile {
         if entries.is_empty() && !end {
             return Err(Errno::EIO);
         }
+        self.inode.ahead().listed(node, start == 0, entries.iter().map(|entry| &entry.name[..]));
         Ok(Part { start, entries, stream, end })
     }
 }
@@ -62,10 +63,6 @@ impl FileOperations for DirectoryFile {
 
     fn seeking(&self) -> Seeking {
         Seeking::Directory
-    }
-
-    fn pollable(&self) -> bool {
-        false
     }
 
     fn read_directory(&self, file: &OpenFile, from: u64, sink: &mut dyn FnMut(DirectoryEntry) -> bool) -> Result<()> {

@@ -50,10 +50,6 @@ impl FileOperations for RegularFile {
         Seeking::Positions
     }
 
-    fn pollable(&self) -> bool {
-        false
-    }
-
     fn read_at(&self, _: &OpenFile, buf: &mut [u8], offset: u64) -> Result<usize> {
         let n = self.reader().read_at(buf, offset).map_err(Errno::from_raw)?;
         // The host notes an access at most once between two changes, mostly.
@@ -85,9 +81,6 @@ impl FileOperations for RegularFile {
     }
 
     fn mappable(&self, _: &OpenFile) -> Result<Mappable> {
-        if self.writable {
-            self.inode.node().may_be_mapped();
-        }
         Ok(Mappable { file: self.reader(), writable: self.writable, writer: None })
     }
 

@@ -8,17 +8,19 @@ use moat_abi::errno::Errno;
 use moat_abi::fcntl::{FallocateFlags, OpenFlags, RenameFlags};
 use moat_abi::stat::FileType;
 use moat_abi::time::{Timespec, UTIME_NOW};
-use moat_gofer::client::NewFile;
+use moat_gofer::client::{NameChange, NewFile};
 use moat_gofer::protocol::Change;
 use moat_gofer::protocol::attributes::change;
 
 use super::GoferFs;
+use super::ahead::Ahead;
+use super::changes::Watch;
 use super::directory::DirectoryFile;
 use super::file::RegularFile;
 use super::node::Node;
 use crate::Result;
 use crate::fs::FileOperations;
-use crate::fs::inode::{Attributes, FileSystem, Inode, NewNode, NodeKind, SetAttributes, SetTime};
+use crate::fs::inode::{Answer, Attributes, FileSystem, Found, Inode, NewNode, NodeKind, SetAttributes, SetTime};
 
 /// See the module.
 pub struct GoferInode {
@@ -49,6 +51,10 @@ impl GoferInode {
         &self.node
     }
 
+    pub(super) fn ahead(&self) -> &Ahead {
+        &self.filesystem.ahead
+    }
+
     /// A host socket that is connected to this unix socket of the host's. `ECONNREFUSED` unless the root allows it.
     pub fn connect(&self, socket_type: u32) -> Result<OwnedFd> {
         self.node.client().connect(&self.node.handle, socket_type)
@@ -60,8 +66,10 @@ impl GoferInode {
 
     fn remove(&self, name: &[u8], child: &Arc<dyn Inode>, is_directory: bool) -> Result<()> {
         let child = of(&self.filesystem, child)?;
+        let expected = Watch::expect(self.filesystem.watch(), &[(&self.node, name, NameChange::Deleted)]);
         let began = self.node.begin();
         let directory = self.node.client().remove(&self.node.handle, name, is_directory)?;
+        expected.met();
         self.node.told(began, &directory);
         child.node.unlinked();
         Ok(())
@@ -155,14 +163,74 @@ impl Inode for GoferInode {
         if self.node.opaque {
             return Err(Errno::ENOENT);
         }
-        let found = self.node.client().look_up(&self.node.handle, name)?;
-        Ok(self.filesystem.inode(found))
+        if let Some(brought) = self.ahead().take(&self.node, name) {
+            return Ok(brought);
+        }
+        let along = self.ahead().next(&self.node, name);
+        let (epoch, valid) = (self.filesystem.epoch(), self.node.names_valid());
+        let names: Vec<&[u8]> = std::iter::once(name).chain(along.iter().map(|n| &n[..])).collect();
+        let mut found = match names.len() {
+            1 => vec![Some(self.node.client().look_up(&self.node.handle, name)?)],
+            _ => self.node.client().look_up_all(&self.node.handle, &names)?,
+        };
+        let brought = found.split_off(1);
+        let inode = self.filesystem.child(&self.node, name, found.pop().flatten().ok_or(Errno::ENOENT)?);
+        let brought = along.into_iter().zip(brought).filter_map(|(name, found)| {
+            let inode = self.filesystem.child(&self.node, &name, found?);
+            Some((name, inode))
+        });
+        let brought: Vec<_> = brought.collect();
+        if self.filesystem.epoch() != epoch {
+            inode.node.changed();
+        } else if !brought.is_empty() {
+            self.ahead().bring(&self.node, valid, brought);
+        }
+        Ok(inode)
+    }
+
+    fn look_up_ahead(&self, names: &[&[u8]]) -> Answer {
+        let valid = self.node.names_valid();
+        if self.node.opaque || self.node.file_type != FileType::Directory || names.len() == 1 {
+            return Answer::of_one(self.lookup(names[0]), valid);
+        }
+        if let Some(brought) = self.ahead().take(&self.node, names[0]) {
+            return Answer::of_one(Ok(brought), valid);
+        }
+        let epoch = self.filesystem.epoch();
+        let (nodes, error) = match self.node.client().walk(&self.node.handle, names) {
+            Ok(told) => told,
+            Err(errno) => return Answer::of_one(Err(errno), valid),
+        };
+        let mut found = Vec::with_capacity(nodes.len() + 1);
+        let (mut directory, mut valid) = (self.node.clone(), valid);
+        for (name, node) in names.iter().zip(nodes) {
+            let inode = self.filesystem.child(&directory, name, node);
+            directory = inode.node.clone();
+            found.push(Found { inode: Some(inode), valid });
+            valid = directory.names_valid();
+        }
+        if error == Some(Errno::ENOENT) && found.len() < names.len() {
+            found.push(Found { inode: None, valid });
+        }
+        if self.filesystem.epoch() != epoch {
+            // Only the first name's validity is from before the question, and no attributes are certain.
+            found.truncate(1);
+            for inode in found.iter().filter_map(|f| f.inode.as_ref()) {
+                of(&self.filesystem, inode).inspect(|inode| inode.node.changed()).ok();
+            }
+        }
+        Answer { found, error }
+    }
+
+    fn names_valid(&self) -> Option<u64> {
+        self.node.names_valid()
     }
 
     fn create(&self, name: &[u8], node: &NewNode) -> Result<Arc<dyn Inode>> {
         self.check_directory()?;
         let (client, directory) = (self.node.client(), &self.node.handle);
         let mut new = NewFile { mode: node.permissions & 0o7777, uid: node.uid, gid: node.gid };
+        let expected = Watch::expect(self.filesystem.watch(), &[(&self.node, name, NameChange::Created)]);
         let began = self.node.begin();
         let (made, attributes, fd) = match &node.kind {
             NodeKind::Regular => {
@@ -189,8 +257,9 @@ impl Inode for GoferInode {
                 (made, attributes, None)
             }
         };
+        expected.met();
         self.node.told(began, &attributes);
-        let inode = self.filesystem.inode(made);
+        let inode = self.filesystem.child(&self.node, name, made);
         if let Some(fd) = fd {
             inode.node.accept(&self.filesystem, fd)?;
         }
@@ -209,8 +278,11 @@ impl Inode for GoferInode {
     fn link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<()> {
         self.check_directory()?;
         let target = of(&self.filesystem, target)?;
+        let expected = Watch::expect(self.filesystem.watch(), &[(&self.node, name, NameChange::Created)]);
         let (began, target_began) = (self.node.begin(), target.node.begin());
         let (linked, directory) = self.node.client().link(&self.node.handle, name, &target.node.handle)?;
+        expected.met();
+        self.node.has_child(name, &target.node);
         target.node.told(target_began, &linked);
         self.node.told(began, &directory);
         Ok(())
@@ -227,16 +299,23 @@ impl Inode for GoferInode {
     fn rename(&self, name: &[u8], to_directory: &Arc<dyn Inode>, to_name: &[u8], flags: RenameFlags) -> Result<()> {
         let to = of(&self.filesystem, to_directory)?;
         let same = Arc::ptr_eq(&self.node, &to.node);
+        let exchange = flags.contains(RenameFlags::EXCHANGE);
+        let mut changes = vec![(&self.node, name, NameChange::MovedFrom), (&to.node, to_name, NameChange::MovedTo)];
+        if exchange {
+            changes.extend([(&to.node, to_name, NameChange::MovedFrom), (&self.node, name, NameChange::MovedTo)]);
+        }
+        let expected = Watch::expect(self.filesystem.watch(), &changes);
         let began = self.node.begin();
         let to_began = if same { began } else { to.node.begin() };
         let said = self.node.client().rename((&self.node.handle, name), (&to.node.handle, to_name), flags.bits())?;
+        expected.met();
         self.node.told(began, &said.from);
         if !same {
             to.node.told(to_began, &said.to);
         }
-        self.filesystem.changed(said.moved);
-        if flags.contains(RenameFlags::EXCHANGE) {
-            self.filesystem.changed(said.replaced);
+        self.filesystem.moved(said.moved, &to.node, to_name);
+        if exchange {
+            self.filesystem.moved(said.replaced, &self.node, name);
         } else {
             self.filesystem.unlinked(said.replaced);
         }

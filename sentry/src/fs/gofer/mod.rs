@@ -4,12 +4,15 @@
 //! each [`node::Node`] keeps at most one for reading and one for both, for as long as that is cheap, so that opening a
 //! file again costs no round trip.
 //!
-//! In a tree that the container *owns*, attributes are believed until the sentry changes them; what changes them says so
-//! ([`node::Node::changed`]), and they are then read again from a donated descriptor if there is one, from the gofer if
-//! not. In a *volume* others change them too, and they are read again each time.
+//! In a tree that the container *owns*, names and attributes are believed until the sentry changes them, or the gofer's
+//! watch on their directory says that somebody else did ([`changes`]); attributes are then read again from a donated
+//! descriptor if there is one, from the gofer if not. In a *volume*, and where watches have run out, they are asked for
+//! each time, all names of a path together.
 //!
 //! No lock is held over a round trip.
 
+mod ahead;
+mod changes;
 mod directory;
 mod file;
 mod inode;
@@ -26,10 +29,12 @@ use moat_gofer::Client;
 use moat_gofer::client;
 use moat_gofer::protocol::sync;
 
+use ahead::Ahead;
+use changes::Watch;
 pub use inode::GoferInode;
 use node::Node;
 
-use super::inode::{Caching, FileSystem, Inode};
+use super::inode::{FileSystem, Inode};
 use super::kernfs::anonymous_device;
 use crate::Result;
 use crate::sync::{Mutex, Rank};
@@ -50,6 +55,9 @@ pub struct GoferFs {
     inodes: Mutex<HashMap<(u64, u64), Weak<GoferInode>>>,
     /// Nodes with donated descriptors, oldest first.
     donated: Mutex<VecDeque<Weak<Node>>>,
+    /// What others do, in an owned tree.
+    watch: Option<Watch>,
+    ahead: Ahead,
     this: Weak<GoferFs>,
 }
 
@@ -57,15 +65,23 @@ impl GoferFs {
     /// Attaches a root of the gofer's. `owned`: nobody but this container changes it (the gofer must agree). `source` is
     /// what `/proc/mounts` names.
     pub fn attach(client: &Arc<Client>, root: u32, owned: bool, source: &str) -> Result<Arc<Self>> {
-        let node = client.attach(root)?;
+        let (node, changes) = client.attach(root)?;
         let device = anonymous_device();
+        let (owned, read_only, host_device) = (owned && node.owned, node.read_only, node.attributes.device);
+        let root = Arc::new(Node::new(node, device, owned));
+        let watch = changes.filter(|_| owned).map(Watch::new);
+        if let (Some(watch), Some(number)) = (&watch, root.watch()) {
+            watch.enter(number, &root);
+        }
         Ok(Arc::new_cyclic(|this| Self {
             client: client.clone(),
             source: source.to_owned(),
-            owned: owned && node.owned,
-            read_only: node.read_only,
-            devices: Mutex::new(Rank::Leaf, vec![(node.attributes.device, device)]),
-            root: Arc::new(Node::new(node, device, owned)),
+            owned,
+            read_only,
+            devices: Mutex::new(Rank::Leaf, vec![(host_device, device)]),
+            root,
+            watch,
+            ahead: Ahead::new(),
             inodes: Mutex::new(Rank::Leaf, HashMap::new()),
             donated: Mutex::new(Rank::Leaf, VecDeque::new()),
             this: this.clone(),
@@ -113,6 +129,29 @@ impl GoferFs {
         self.inodes.lock().get(&key).and_then(Weak::upgrade)
     }
 
+    /// The same for what was looked up under `name` in a directory.
+    fn child(&self, directory: &Arc<Node>, name: &[u8], found: client::Node) -> Arc<GoferInode> {
+        let inode = self.inode(found);
+        directory.has_child(name, inode.node());
+        inode
+    }
+
+    /// What others do, if that is told.
+    fn watch(&self) -> Option<&Watch> {
+        self.watch.as_ref()
+    }
+
+    /// Changes with each event that a lookup under way may not know of.
+    fn epoch(&self) -> u64 {
+        self.watch().map_or(0, Watch::epoch)
+    }
+
+    /// Nothing that is known of any file is believed any more.
+    fn all_changed(&self) {
+        let all: Vec<_> = self.inodes.lock().values().filter_map(Weak::upgrade).collect();
+        all.iter().for_each(|inode| inode.node().changed());
+    }
+
     /// Makes the inode of a node, unless somebody else was faster.
     fn enter(&self, key: (u64, u64), node: Arc<Node>) -> Arc<GoferInode> {
         let file_type = node.file_type;
@@ -128,6 +167,9 @@ impl GoferFs {
         };
         // An inode's end takes the lock: none may end before.
         drop(inodes);
+        if let (Some(watch), Some(number)) = (self.watch(), chosen.node().watch()) {
+            watch.enter(number, chosen.node());
+        }
         chosen
     }
 
@@ -139,9 +181,10 @@ impl GoferFs {
         }
     }
 
-    /// Somebody changed the file of this number through another name or a rename.
-    fn changed(&self, number: [u64; 2]) {
+    /// The file of this number was given `name` in a directory by a rename.
+    fn moved(&self, number: [u64; 2], directory: &Arc<Node>, name: &[u8]) {
         if let Some(inode) = self.known((number[0], number[1])) {
+            directory.has_child(name, inode.node());
             inode.node().changed();
         }
     }
@@ -189,8 +232,10 @@ impl FileSystem for GoferFs {
         self.client.statfs(&self.root.handle)
     }
 
-    fn caching(&self) -> Caching {
-        if self.owned { Caching::Owned } else { Caching::Revalidate }
+    fn catch_up(&self) {
+        if let Some(watch) = self.watch() {
+            watch.catch_up(self);
+        }
     }
 
     fn source(&self) -> String {

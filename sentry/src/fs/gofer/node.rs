@@ -1,7 +1,8 @@
 //! What is known of one file: its handle, its attributes, its donated descriptors.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use moat_abi::errno::Errno;
@@ -33,6 +34,15 @@ pub(super) struct Node {
     /// Nothing in it is shown.
     pub opaque: bool,
     owned: bool,
+    /// Whether what others do to its attributes is told.
+    watched: AtomicBool,
+    /// Of a directory, the number of the watch on it.
+    watch: Option<i32>,
+    /// Counts how often others may have changed names in this directory.
+    generation: AtomicU64,
+    /// What was looked up in this directory, since events name only names. One that is not true any more makes for a
+    /// question too many.
+    children: Mutex<HashMap<Box<[u8]>, Weak<Node>>>,
     state: Mutex<State>,
     /// Held over a write that appends, as Linux holds the inode's lock: what is written behind the end must know where
     /// that is.
@@ -49,8 +59,6 @@ struct State {
     fresh: Option<Instant>,
     read: Option<Arc<HostFile>>,
     write: Option<Arc<HostFile>>,
-    /// Whether it may be mapped shared and writable, and so change without our knowing.
-    mapped: bool,
 }
 
 /// Tells the gofer at once when a deleted file is no longer used, since it takes space until then.
@@ -79,6 +87,10 @@ impl Node {
             guest_device,
             opaque: found.opaque,
             owned: owned && found.owned,
+            watched: AtomicBool::new(found.watched),
+            watch: found.watch,
+            generation: AtomicU64::new(0),
+            children: Mutex::new(Rank::Leaf, HashMap::new()),
             state: Mutex::new(
                 Rank::Inode,
                 State {
@@ -88,10 +100,9 @@ impl Node {
                     fresh: Some(Instant::now() + FRESH),
                     read: None,
                     write: None,
-                    mapped: false,
                 },
             ),
-            append: Mutex::new(Rank::FileLocks, ()),
+            append: Mutex::new(Rank::Append, ()),
         }
     }
 
@@ -103,8 +114,10 @@ impl Node {
     pub fn attributes(&self) -> Result<Attributes> {
         let (changes, file) = {
             let mut state = self.state.lock();
+            let file = state.write.clone().or_else(|| state.read.clone());
             let believed = if self.owned {
-                !state.stale && !state.mapped
+                // Who has a descriptor is told faster by the host than by what was noted here.
+                !state.stale && file.is_none() && self.watched.load(Ordering::Acquire)
             } else {
                 // Once for a file, so that a stat that waits for a change sees it; for as long as a walk takes for a
                 // directory, which each step of it asks for.
@@ -114,7 +127,7 @@ impl Node {
             if believed {
                 return Ok(state.attributes);
             }
-            (state.changes, state.write.clone().or_else(|| state.read.clone()))
+            (state.changes, file)
         };
         let new = match file {
             Some(file) => {
@@ -200,9 +213,53 @@ impl Node {
         }
     }
 
-    /// It may be mapped shared and writable from now on.
-    pub fn may_be_mapped(&self) {
-        self.state.lock().mapped = true;
+    /// The number of the watch that names in this directory are told of by, if what is cached of them may be relied on.
+    pub fn watch(&self) -> Option<i32> {
+        self.watch.filter(|_| self.owned && self.watched.load(Ordering::Acquire))
+    }
+
+    /// See [`Inode::names_valid`](crate::fs::Inode::names_valid).
+    pub fn names_valid(&self) -> Option<u64> {
+        self.watch().map(|_| self.generation.load(Ordering::Acquire))
+    }
+
+    /// Others have changed names in this directory.
+    pub fn names_changed(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What others do to it is not told any more.
+    pub fn unwatched(&self) {
+        self.watched.store(false, Ordering::Release);
+    }
+
+    /// `child` was found under this name.
+    pub fn has_child(&self, name: &[u8], child: &Arc<Node>) {
+        if self.watch.is_none() {
+            return;
+        }
+        let mut children = self.children.lock();
+        children.insert(name.into(), Arc::downgrade(child));
+        if children.len() > 64 && children.len().is_power_of_two() {
+            children.retain(|_, child| child.strong_count() > 0);
+        }
+    }
+
+    /// Whether what has this name here is known, as far as is known.
+    pub fn knows_child(&self, name: &[u8]) -> bool {
+        self.children.lock_nested().get(name).is_some_and(|child| child.strong_count() > 0)
+    }
+
+    /// Others have changed the contents or attributes of what has this name here. Whether that is known.
+    pub fn child_changed(&self, name: &[u8]) -> bool {
+        let child = self.children.lock().get(name).and_then(Weak::upgrade);
+        match child {
+            Some(child) => {
+                child.changed();
+                true
+            }
+            None => false,
+        }
     }
 
     /// A host descriptor that reads, or that reads and writes.
@@ -274,12 +331,9 @@ impl Node {
         let unused = |file: &Option<Arc<HostFile>>| file.as_ref().is_some_and(|f| Arc::strong_count(f) == 1);
         let read = if unused(&state.read) { state.read.take() } else { None };
         let write = if unused(&state.write) { state.write.take() } else { None };
-        if write.is_some() && state.mapped {
-            // No mapping holds it any more either; what it changed is read once more.
-            state.mapped = false;
-            state.stale = true;
-            state.changes += 1;
-        }
+        // The descriptor knew them best, and a mapping can have changed them to the last.
+        state.stale = true;
+        state.changes += 1;
         let left = state.read.is_some() || state.write.is_some();
         drop(state);
         drop((read, write));

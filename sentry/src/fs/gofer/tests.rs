@@ -9,8 +9,10 @@ use moat_abi::fcntl::{OpenFlags, RenameFlags};
 use moat_gofer::{Root, Server};
 
 use super::*;
-use crate::fs::OpenFile;
 use crate::fs::inode::{NewNode, NodeKind, SetAttributes};
+use crate::fs::overlay::OverlayFs;
+use crate::fs::tmpfs::{TmpFs, TmpfsOptions};
+use crate::fs::{Dentry, OpenFile};
 
 struct Mounted {
     scratch: tempfile::TempDir,
@@ -40,6 +42,14 @@ impl Mounted {
     fn root(&self) -> Arc<dyn Inode> {
         self.filesystem.root()
     }
+}
+
+fn of_gofer(inode: &Arc<dyn Inode>) -> &GoferInode {
+    inode.as_any().downcast_ref().unwrap()
+}
+
+fn memory() -> Arc<TmpFs> {
+    TmpFs::new("tmpfs", "tmpfs", &TmpfsOptions::default(), 1 << 30).unwrap()
 }
 
 fn new(kind: NodeKind) -> NewNode {
@@ -92,7 +102,7 @@ fn names_of_one_file_share_an_inode() {
 }
 
 #[test]
-fn an_owned_trees_attributes_are_believed_and_a_volumes_are_asked_for() {
+fn an_owned_trees_attributes_are_believed_until_somebody_else_changes_them() {
     for owned in [true, false] {
         let mounted = Mounted::new(owned);
         fs::write(mounted.path("file"), "1").unwrap();
@@ -100,6 +110,130 @@ fn an_owned_trees_attributes_are_believed_and_a_volumes_are_asked_for() {
         assert_eq!(inode.attributes().unwrap().size, 1);
         fs::write(mounted.path("file"), "1234").unwrap();
         assert_eq!(inode.attributes().unwrap().size, if owned { 1 } else { 4 });
+        mounted.filesystem.catch_up();
+        assert_eq!(inode.attributes().unwrap().size, 4);
+    }
+}
+
+/// What a name of the root is, as a walk finds it.
+fn seen(root: &Arc<Dentry>, name: &str) -> Option<u64> {
+    root.inode().unwrap().filesystem().catch_up();
+    root.lookup(name.as_bytes()).unwrap().inode().ok().map(|inode| inode.attributes().unwrap().size)
+}
+
+#[test]
+fn names_that_others_make_remove_and_move_are_seen() {
+    let mounted = Mounted::new(true);
+    fs::create_dir(mounted.path("dir")).unwrap();
+    fs::write(mounted.path("here"), "1").unwrap();
+    let below = Dentry::root(mounted.root(), b"/");
+    let overlay = OverlayFs::new(mounted.filesystem.clone(), memory());
+    for root in [below, Dentry::root(overlay.root(), b"/")] {
+        assert_eq!((seen(&root, "here"), seen(&root, "missing")), (Some(1), None));
+        let kept = root.lookup(b"here").unwrap();
+        assert!(Arc::ptr_eq(&kept, &root.cached(b"here").unwrap()));
+        fs::write(mounted.path("missing"), "22").unwrap();
+        assert_eq!(seen(&root, "missing"), Some(2));
+        assert!(Arc::ptr_eq(&kept, &root.lookup(b"here").unwrap()));
+        fs::write(mounted.path("new"), "333").unwrap();
+        fs::rename(mounted.path("new"), mounted.path("here")).unwrap();
+        assert_eq!(seen(&root, "here"), Some(3));
+        assert!(kept.is_gone());
+        fs::remove_file(mounted.path("missing")).unwrap();
+        fs::rename(mounted.path("here"), mounted.path("dir/there")).unwrap();
+        assert_eq!((seen(&root, "here"), seen(&root, "missing")), (None, None));
+        assert_eq!(seen(&root.lookup(b"dir").unwrap(), "there"), Some(3));
+        fs::rename(mounted.path("dir/there"), mounted.path("here")).unwrap();
+        fs::write(mounted.path("here"), "1").unwrap();
+    }
+}
+
+#[test]
+fn a_change_through_another_name_is_seen() {
+    let mounted = Mounted::new(true);
+    fs::create_dir(mounted.path("elsewhere")).unwrap();
+    fs::write(mounted.path("file"), "1").unwrap();
+    fs::hard_link(mounted.path("file"), mounted.path("elsewhere/other")).unwrap();
+    let root = Dentry::root(mounted.root(), b"/");
+    assert_eq!(seen(&root, "file"), Some(1));
+    fs::write(mounted.path("elsewhere/other"), "22").unwrap();
+    assert_eq!(seen(&root, "file"), Some(2));
+}
+
+#[test]
+fn changes_of_our_own_leave_what_is_cached_alone() {
+    let mounted = Mounted::new(true);
+    fs::write(mounted.path("bystander"), "").unwrap();
+    let root = mounted.root();
+    mounted.filesystem.catch_up();
+    let valid = root.names_valid();
+    assert!(valid.is_some());
+    let file = root.create(b"file", &new(NodeKind::Regular)).unwrap();
+    let directory = root.create(b"dir", &new(NodeKind::Directory)).unwrap();
+    root.create(b"link", &new(NodeKind::Symlink(b"file".to_vec()))).unwrap();
+    root.link(b"other", &file).unwrap();
+    root.rename(b"other", &root, b"file2", RenameFlags::empty()).unwrap();
+    root.rename(b"file2", &root, b"link", RenameFlags::EXCHANGE).unwrap();
+    root.rename(b"link", &directory, b"deep", RenameFlags::empty()).unwrap();
+    root.unlink(b"file", &file).unwrap();
+    write(&open(&file, OpenFlags::RDWR), b"x", 0);
+    mounted.filesystem.catch_up();
+    assert_eq!(root.names_valid(), valid);
+    // One that fails may have been somebody else's doing.
+    assert_eq!(root.unlink(b"file", &file), Err(Errno::ENOENT));
+    assert_ne!(root.names_valid(), valid);
+}
+
+#[test]
+fn names_that_were_listed_are_asked_for_together() {
+    let mounted = Mounted::new(true);
+    for n in 0..100 {
+        fs::write(mounted.path(&format!("{n}")), "").unwrap();
+    }
+    mounted.filesystem.catch_up();
+    let root = mounted.root();
+    let of_root = of_gofer(&root);
+    let directory = open(&root, OpenFlags::DIRECTORY);
+    let mut names = Vec::new();
+    let mut keep = |entry: crate::fs::file::DirectoryEntry| {
+        names.push(entry.name);
+        true
+    };
+    directory.operations().unwrap().read_directory(&directory, 0, &mut keep).unwrap();
+    names.retain(|name| name != b"." && name != b"..");
+    let mut asked = 0;
+    let mut found = Vec::new();
+    for name in &names {
+        asked += u32::from(!mounted.filesystem.ahead.has_brought(of_root.node(), name));
+        found.push(root.lookup(name).unwrap());
+    }
+    assert_eq!((found.len(), asked), (100, 5));
+    // What was brought before somebody changed a name is not used.
+    fs::write(mounted.path("new"), "").unwrap();
+    found.clear();
+    directory.operations().unwrap().read_directory(&directory, 0, &mut |_| true).unwrap();
+    root.lookup(&names[0]).unwrap();
+    assert!(mounted.filesystem.ahead.has_brought(of_root.node(), &names[1]));
+    mounted.filesystem.catch_up();
+    assert!(mounted.filesystem.ahead.take(of_root.node(), &names[1]).is_none());
+}
+
+#[test]
+fn one_question_is_enough_for_a_path() {
+    let mounted = Mounted::new(true);
+    fs::create_dir_all(mounted.path("a/b")).unwrap();
+    fs::write(mounted.path("a/b/c"), "1").unwrap();
+    let overlay = OverlayFs::new(mounted.filesystem.clone(), memory());
+    for root in [mounted.root(), overlay.root()] {
+        let root = Dentry::root(root, b"/");
+        let (a, further) = root.look_up_ahead(&[b"a", b"b", b"missing", b"x"]).unwrap();
+        assert_eq!((&*a.name(), further.len()), (&b"a"[..], 2));
+        assert!(further[1].is_negative());
+        let b = a.cached(b"b").unwrap();
+        assert!(b.cached(b"missing").unwrap().is_negative());
+        assert_eq!(root.look_up_ahead(&[b"a", b"b", b"c", b"x"]).unwrap().1.len(), 2);
+        assert!(b.cached(b"c").is_some());
+        assert!(root.lookup(b"nothing").unwrap().is_negative());
     }
 }
 

@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::{Directory, File, Snapshot, inode};
+use super::File;
 use crate::Result;
-use crate::fs::file::{DirectoryEntry, FileOperations, OpenFile, Seeking};
+use crate::fs::file::{FileOperations, OpenFile, Seeking};
 use crate::sync::{Mutex, Rank};
 
 /// An open file: its text is made when it is read from the start, and kept for the reads that go on (as seq_file).
@@ -28,6 +28,10 @@ impl FileOperations for GeneratedFile {
 
     fn seeking(&self) -> Seeking {
         Seeking::Positions
+    }
+
+    fn pollable(&self) -> bool {
+        true
     }
 
     fn read_at(&self, _: &OpenFile, buf: &mut [u8], offset: u64) -> Result<usize> {
@@ -58,41 +62,5 @@ impl FileOperations for GeneratedFile {
 
     fn sync(&self, _: &OpenFile, _: bool) -> Result<()> {
         Err(moat_abi::errno::Errno::EINVAL)
-    }
-}
-
-/// An open directory.
-pub(super) struct GeneratedDirectory {
-    pub(super) directory: Arc<dyn Directory>,
-    pub(super) number: u64,
-    pub(super) snapshot: Snapshot,
-}
-
-impl FileOperations for GeneratedDirectory {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn seeking(&self) -> Seeking {
-        Seeking::Directory
-    }
-
-    fn pollable(&self) -> bool {
-        false
-    }
-
-    fn read_directory(&self, file: &OpenFile, from: u64, sink: &mut dyn FnMut(DirectoryEntry) -> bool) -> Result<()> {
-        self.snapshot.read(file, self.number, from, sink, || {
-            let listed = self.directory.list()?;
-            Ok(listed
-                .into_iter()
-                .map(|l| DirectoryEntry {
-                    inode: inode::child_number(self.number, &l.name),
-                    next: 0,
-                    file_type: Some(l.file_type),
-                    name: l.name,
-                })
-                .collect())
-        })
     }
 }

@@ -7,9 +7,10 @@ use moat_abi::errno::Errno;
 use moat_abi::fcntl::OpenFlags;
 use moat_abi::stat::{FileType, Mode};
 
-use super::file::{GeneratedDirectory, GeneratedFile};
-use super::{Content, KernFs, Node, Snapshot};
+use super::file::GeneratedFile;
+use super::{Content, KernFs, Listed, ListedDirectory, Node};
 use crate::Result;
+use crate::fs::file::DirectoryEntry;
 use crate::fs::inode::{Attributes, FileSystem, Inode, SetAttributes};
 use crate::fs::tmpfs::node::now;
 use crate::fs::{FileOperations, Path};
@@ -84,11 +85,17 @@ impl Inode for KernInode {
 
     fn open(self: Arc<Self>, _: OpenFlags) -> Result<Arc<dyn FileOperations>> {
         match &self.node.content {
-            Content::Directory(directory) => Ok(Arc::new(GeneratedDirectory {
-                directory: directory.clone(),
-                number: self.number,
-                snapshot: Snapshot::default(),
-            })),
+            Content::Directory(directory) => {
+                let (directory, number) = (directory.clone(), self.number);
+                let entry = move |listed: Listed| DirectoryEntry {
+                    inode: child_number(number, &listed.name),
+                    next: 0,
+                    file_type: Some(listed.file_type),
+                    name: listed.name,
+                };
+                let list = move || Ok(directory.list()?.into_iter().map(entry).collect());
+                Ok(Arc::new(ListedDirectory::new(number, false, list)))
+            }
             Content::File(file) => Ok(Arc::new(GeneratedFile::new(file.clone()))),
             Content::Link(_) => Err(Errno::ELOOP),
         }
@@ -101,6 +108,10 @@ impl Inode for KernInode {
             return Ok(own);
         }
         self.open(flags)
+    }
+
+    fn names_valid(&self) -> Option<u64> {
+        None
     }
 
     fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {

@@ -14,9 +14,9 @@ use moat_abi::stat::{FileType, Statfs, makedev};
 
 pub use file::GeneratedFile;
 pub use inode::KernInode;
-pub use snapshot::Snapshot;
+pub use snapshot::ListedDirectory;
 
-use super::inode::{Caching, FileSystem, Inode};
+use super::inode::{FileSystem, Inode};
 use super::proc::Sysctl;
 use super::{FileOperations, Path};
 use crate::Result;
@@ -253,7 +253,6 @@ pub struct KernFs {
     source: String,
     magic: i64,
     device: u64,
-    caching: Caching,
     options: String,
     root: Node,
     this: Weak<KernFs>,
@@ -280,7 +279,6 @@ impl KernFs {
             source: source.to_owned(),
             magic: magic as i64,
             device: anonymous_device(),
-            caching: if magic == Magic::Proc { Caching::Volatile } else { Caching::Revalidate },
             options: options.to_owned(),
             root,
             this: this.clone(),
@@ -308,10 +306,6 @@ impl FileSystem for KernFs {
 
     fn statfs(&self) -> Result<Statfs> {
         Ok(Statfs { f_type: self.magic, f_bsize: 4096, f_namelen: 255, f_frsize: 4096, ..Statfs::default() })
-    }
-
-    fn caching(&self) -> Caching {
-        self.caching
     }
 
     fn show_options(&self) -> String {

@@ -1,38 +1,50 @@
 //! Directory listings that are taken once and walked by position: what an open directory shows is what there was when
 //! it was opened or rewound, whatever comes and goes meanwhile (readdir(3) leaves open whether changes show).
 
+use std::any::Any;
+
+use moat_abi::errno::Errno;
+
 use crate::Result;
-use crate::fs::file::{DirectoryEntry, OpenFile};
+use crate::fs::file::{DirectoryEntry, FileOperations, OpenFile, Seeking};
 use crate::fs::tmpfs::dots;
 use crate::sync::{Mutex, Rank};
 
-/// See the module.
-pub struct Snapshot {
+/// An open directory. `L` lists its children, without `.` and `..`, whenever it is read from its start.
+pub struct ListedDirectory<L> {
+    number: u64,
+    /// Whether fsync succeeds.
+    syncs: bool,
+    list: L,
     entries: Mutex<Option<Vec<DirectoryEntry>>>,
 }
 
-impl Default for Snapshot {
-    fn default() -> Self {
-        Self { entries: Mutex::new(Rank::File, None) }
+impl<L: Fn() -> Result<Vec<DirectoryEntry>>> ListedDirectory<L> {
+    /// The directory of this inode number.
+    pub fn new(number: u64, syncs: bool, list: L) -> Self {
+        Self { number, syncs, list, entries: Mutex::new(Rank::File, None) }
     }
 }
 
-impl Snapshot {
-    /// Passes entries from position `from` on to `sink`. `list` gives the children, without `.` and `..`, whenever the
-    /// directory is read from its start; `own` is the directory's inode number.
-    pub fn read(
-        &self,
-        file: &OpenFile,
-        own: u64,
-        from: u64,
-        sink: &mut dyn FnMut(DirectoryEntry) -> bool,
-        list: impl FnOnce() -> Result<Vec<DirectoryEntry>>,
-    ) -> Result<()> {
+impl<L: Fn() -> Result<Vec<DirectoryEntry>> + Send + Sync + 'static> FileOperations for ListedDirectory<L> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn seeking(&self) -> Seeking {
+        Seeking::Directory
+    }
+
+    fn sync(&self, _: &OpenFile, _: bool) -> Result<()> {
+        if self.syncs { Ok(()) } else { Err(Errno::EINVAL) }
+    }
+
+    fn read_directory(&self, file: &OpenFile, from: u64, sink: &mut dyn FnMut(DirectoryEntry) -> bool) -> Result<()> {
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         let taken = self.entries.lock().is_some();
         if from == 0 || !taken {
-            let mut all: Vec<_> = dots(file, own).into();
-            all.extend(list()?);
+            let mut all: Vec<_> = dots(file, self.number).into();
+            all.extend((self.list)()?);
             for (at, entry) in all.iter_mut().enumerate() {
                 entry.next = at as u64 + 1;
             }

@@ -1,20 +1,17 @@
 //! Names of the merged tree: lookup, listing, and changes of directories.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use moat_abi::errno::Errno;
 use moat_abi::fcntl::OpenFlags;
-use moat_abi::stat::FileType;
 
 use super::OverlayFs;
 use super::node::Node;
 use crate::Result;
 use crate::fs::OpenFile;
 use crate::fs::file::DirectoryEntry;
-
-/// Names of a directory, each with its inode number and type.
-type Names = BTreeMap<Vec<u8>, (u64, Option<FileType>)>;
+use crate::fs::inode::{Answer, Found, Inode};
 
 impl OverlayFs {
     /// What `name` is in a directory. `ENOENT`.
@@ -22,11 +19,52 @@ impl OverlayFs {
         if let Some(changed) = directory.names.lock().changed.get(name) {
             return changed.clone().ok_or(Errno::ENOENT);
         }
-        // What lies below never changes, so that this answer stays true without the lock.
+        // What lies below is nobody's here to change, so that this answer needs no lock.
         match directory.lower() {
             Some(lower) => self.node_over(lower.lookup(name)?),
             None => Err(Errno::ENOENT),
         }
+    }
+
+    /// What names are, each in the directory before it, as far as one question to what lies below tells.
+    pub(super) fn find_ahead(&self, directory: &Arc<Node>, names: &[&[u8]]) -> Answer {
+        let mut found = Vec::new();
+        let mut below: Option<(VecDeque<Found>, Option<Errno>)> = None;
+        let mut at = directory.clone();
+        for (place, &name) in names.iter().enumerate() {
+            if !at.is_directory() {
+                return Answer { found, error: Some(Errno::ENOTDIR) };
+            }
+            let valid = at.names_valid();
+            let changed = at.names.lock().changed.get(name).cloned();
+            let (node, valid) = match (changed, at.lower()) {
+                (Some(changed), _) => {
+                    // What is told of names from below goes on beneath something else.
+                    below = Some((VecDeque::new(), None));
+                    (changed, valid)
+                }
+                (None, None) => (None, valid),
+                (None, Some(lower)) => {
+                    let (told, error) = below.get_or_insert_with(|| {
+                        let answer = lower.look_up_ahead(&names[place..]);
+                        (answer.found.into(), answer.error)
+                    });
+                    let Some(Found { inode, valid }) = told.pop_front() else {
+                        return Answer { found, error: *error };
+                    };
+                    match inode.map(|lower| self.node_over(lower)).transpose() {
+                        Ok(node) => (node, valid),
+                        Err(errno) => return Answer { found, error: Some(errno) },
+                    }
+                }
+            };
+            found.push(Found { inode: node.clone().map(|node| self.inode(node) as Arc<dyn Inode>), valid });
+            match node {
+                Some(node) => at = node,
+                None => break,
+            }
+        }
+        Answer { found, error: None }
     }
 
     /// Gives a name that does not exist to `node`. `EEXIST`; `ENOENT` if the directory is gone.
@@ -64,9 +102,9 @@ impl OverlayFs {
         self.keep(directory);
     }
 
-    /// The names below a directory.
-    fn list_below(directory: &Node) -> Result<Names> {
-        let mut all = BTreeMap::new();
+    /// What is below a directory, without `.` and `..`, in the order of below.
+    fn list_below(directory: &Node) -> Result<Vec<DirectoryEntry>> {
+        let mut all = Vec::new();
         let Some(lower) = directory.lower() else { return Ok(all) };
         let operations = lower.clone().open(OpenFlags::DIRECTORY)?;
         let file = OpenFile::new(operations.clone(), None, OpenFlags::DIRECTORY);
@@ -76,7 +114,7 @@ impl OverlayFs {
             operations.read_directory(&file, from, &mut |entry| {
                 from = entry.next;
                 if entry.name != b"." && entry.name != b".." {
-                    all.insert(entry.name, (entry.inode, entry.file_type));
+                    all.push(entry);
                 }
                 true
             })?;
@@ -89,14 +127,18 @@ impl OverlayFs {
     /// All children of a directory, without `.` and `..`.
     pub(super) fn list(&self, directory: &Arc<Node>) -> Result<Vec<DirectoryEntry>> {
         let mut all = Self::list_below(directory)?;
-        for (name, node) in &directory.names.lock().changed {
-            match node {
-                Some(node) => all.insert(name.clone(), (node.number(), Some(node.file_type()))),
-                None => all.remove(name),
-            };
+        let names = directory.names.lock();
+        if !names.changed.is_empty() {
+            all.retain(|entry| !names.changed.contains_key(&entry.name));
         }
-        let entry = |(name, (inode, file_type))| DirectoryEntry { inode, next: 0, file_type, name };
-        Ok(all.into_iter().map(entry).collect())
+        let added = names.changed.iter().filter_map(|(name, node)| Some((name, node.as_ref()?)));
+        all.extend(added.map(|(name, node)| DirectoryEntry {
+            inode: node.number(),
+            next: 0,
+            file_type: Some(node.file_type()),
+            name: name.clone(),
+        }));
+        Ok(all)
     }
 
     /// Marks an empty directory as removed. `ENOTEMPTY`. The caller holds the tree lock.
@@ -106,7 +148,7 @@ impl OverlayFs {
         }
         let below = Self::list_below(directory)?;
         let mut names = directory.names.lock();
-        let hidden = below.keys().all(|name| matches!(names.changed.get(name), Some(None)));
+        let hidden = below.iter().all(|entry| matches!(names.changed.get(&entry.name), Some(None)));
         if !hidden || names.changed.values().any(Option::is_some) {
             return Err(Errno::ENOTEMPTY);
         }

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use moat_abi::errno::Errno;
 use moat_abi::fcntl::{FallocateFlags, OpenFlags};
 
-use super::OverlayFs;
 use super::node::Node;
 use crate::Result;
-use crate::fs::file::{DirectoryEntry, FileOperations, Mappable, OpenFile, Seeking};
-use crate::fs::kernfs::Snapshot;
+use crate::fs::file::{FileOperations, Mappable, OpenFile, Seeking};
 use crate::fs::tmpfs::RegularFile;
 use crate::sync::{Mutex, Rank};
 
@@ -64,10 +62,6 @@ impl FileOperations for OverlayFile {
         Seeking::Positions
     }
 
-    fn pollable(&self) -> bool {
-        false
-    }
-
     fn read_at(&self, file: &OpenFile, buf: &mut [u8], offset: u64) -> Result<usize> {
         self.source().read_at(file, buf, offset)
     }
@@ -98,34 +92,5 @@ impl FileOperations for OverlayFile {
 
     fn allocate(&self, file: &OpenFile, flags: FallocateFlags, offset: u64, length: u64) -> Result<()> {
         self.source().allocate(file, flags, offset, length)
-    }
-}
-
-/// An open directory.
-pub(super) struct OverlayDirectory {
-    pub(super) filesystem: Arc<OverlayFs>,
-    pub(super) node: Arc<Node>,
-    pub(super) snapshot: Snapshot,
-}
-
-impl FileOperations for OverlayDirectory {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn seeking(&self) -> Seeking {
-        Seeking::Directory
-    }
-
-    fn pollable(&self) -> bool {
-        false
-    }
-
-    fn read_directory(&self, file: &OpenFile, from: u64, sink: &mut dyn FnMut(DirectoryEntry) -> bool) -> Result<()> {
-        self.snapshot.read(file, self.node.number(), from, sink, || self.filesystem.list(&self.node))
-    }
-
-    fn sync(&self, _: &OpenFile, _: bool) -> Result<()> {
-        Ok(())
     }
 }

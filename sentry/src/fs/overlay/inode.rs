@@ -8,12 +8,12 @@ use moat_abi::fcntl::{FallocateFlags, OpenFlags, RenameFlags};
 use moat_abi::stat::FileType;
 
 use super::OverlayFs;
-use super::file::{OverlayDirectory, OverlayFile};
+use super::file::OverlayFile;
 use super::node::Node;
 use crate::Result;
 use crate::fs::FileOperations;
-use crate::fs::inode::{Attributes, FileSystem, Inode, NewNode, SetAttributes};
-use crate::fs::kernfs::Snapshot;
+use crate::fs::inode::{Answer, Attributes, FileSystem, Inode, NewNode, SetAttributes};
+use crate::fs::kernfs::ListedDirectory;
 use crate::fs::tmpfs::node::Node as TmpNode;
 
 /// A node and the overlay that it is in.
@@ -66,11 +66,10 @@ impl Inode for OverlayInode {
                 }
                 Ok(Arc::new(OverlayFile::open(&self.node, flags)?))
             }
-            FileType::Directory => Ok(Arc::new(OverlayDirectory {
-                filesystem: self.filesystem.clone(),
-                node: self.node.clone(),
-                snapshot: Snapshot::default(),
-            })),
+            FileType::Directory => {
+                let number = self.node.number();
+                Ok(Arc::new(ListedDirectory::new(number, true, move || self.filesystem.list(&self.node))))
+            }
             FileType::Symlink => Err(Errno::ELOOP),
             _ => Err(Errno::ENXIO),
         }
@@ -82,6 +81,14 @@ impl Inode for OverlayInode {
         }
         let node = self.filesystem.find(&self.node, name)?;
         Ok(self.filesystem.inode(node))
+    }
+
+    fn look_up_ahead(&self, names: &[&[u8]]) -> Answer {
+        self.filesystem.find_ahead(&self.node, names)
+    }
+
+    fn names_valid(&self) -> Option<u64> {
+        self.node.names_valid()
     }
 
     fn create(&self, name: &[u8], new: &NewNode) -> Result<Arc<dyn Inode>> {

@@ -1,4 +1,5 @@
 //! A memory layer over another filesystem, which is only read: changes live in the sentry and never reach what is below.
+//! What others change there shows through wherever it was not changed here.
 //!
 //! Unlike Linux's overlayfs, the upper layer is no directory tree of its own: the merged tree is one tree of [`Node`]s,
 //! each with what lies below it (if anything) and what was changed. So a rename moves a node with all that it has, and
@@ -18,7 +19,7 @@ use std::sync::{Arc, Weak};
 
 use moat_abi::stat::Statfs;
 
-use super::inode::{Caching, FileSystem, Inode};
+use super::inode::{FileSystem, Inode};
 use super::kernfs::anonymous_device;
 use super::tmpfs::TmpFs;
 use crate::Result;
@@ -140,8 +141,8 @@ impl FileSystem for OverlayFs {
         Ok(Statfs { f_type: MAGIC, f_namelen: lower.f_namelen.max(255), ..upper })
     }
 
-    fn caching(&self) -> Caching {
-        Caching::Owned
+    fn catch_up(&self) {
+        self.lower.catch_up();
     }
 
     fn source(&self) -> String {

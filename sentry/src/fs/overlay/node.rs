@@ -90,6 +90,11 @@ impl Node {
         self.lower.as_ref()
     }
 
+    /// See [`Inode::names_valid`]: what was changed here is told to the dentry cache, what lies below tells for itself.
+    pub fn names_valid(&self) -> Option<u64> {
+        self.lower.as_ref().map_or(Some(0), |lower| lower.names_valid())
+    }
+
     /// See the field.
     pub(super) fn key(&self) -> Option<(u64, u64)> {
         self.key

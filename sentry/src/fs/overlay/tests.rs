@@ -43,6 +43,7 @@ fn names(inode: &Arc<dyn Inode>) -> Vec<String> {
             true
         })
         .unwrap();
+    names.sort();
     names
 }
 

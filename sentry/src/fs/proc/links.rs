@@ -41,7 +41,10 @@ impl Link for Place {
             Ok(match self.kind {
                 Kind::Directory => task.fs().directory(),
                 Kind::Root => task.fs().root(),
-                Kind::Executable => task.group_ref().state().lock().executable.clone().ok_or(Errno::ENOENT)?,
+                Kind::Executable => {
+                    let executable = task.group_ref().state().lock().executable.clone();
+                    executable.ok_or(Errno::ENOENT)?.path.clone()
+                }
             })
         };
         Some(place())

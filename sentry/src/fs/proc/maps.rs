@@ -6,8 +6,6 @@ use moat_platform::Protection;
 use super::subject::Subject;
 use crate::Result;
 use crate::fs::Path;
-use crate::kernel::Kernel;
-use crate::mm::MemoryManager;
 use crate::mm::vma::{Backing, Vma};
 
 /// The column at which names begin, counted from 0.
@@ -30,6 +28,8 @@ pub fn shown_path(path: &Path, root: &Path) -> Vec<u8> {
 fn line(vma: &Vma, root: &Path) -> Vec<u8> {
     let (offset, device, inode, name) = match &vma.backing {
         Backing::Anonymous => (0, 0, 0, Vec::new()),
+        // The vDSO: a file of ours, and no file of the guest's.
+        Backing::File { .. } if vma.label.is_some() => (0, 0, 0, Vec::new()),
         Backing::File { file, offset, .. } => {
             let attributes = file.attributes().unwrap_or_default();
             let name = file.path().map_or_else(|| file.anonymous_name().into_bytes(), |p| shown_path(p, root));
@@ -62,33 +62,11 @@ fn line(vma: &Vma, root: &Path) -> Vec<u8> {
     out
 }
 
-/// The vDSO, which the platform maps and no map of ours knows.
-fn vdso(memory: &MemoryManager, kernel: &Kernel) -> Option<Vma> {
-    let start = memory.layout().vdso;
-    (start != 0).then(|| Vma {
-        start,
-        end: start + kernel.vdso_len(),
-        protection: Protection::READ | Protection::EXEC,
-        shared: false,
-        backing: Backing::Anonymous,
-        label: Some("[vdso]"),
-        grows_down: false,
-        locked: false,
-        dont_fork: false,
-        wipe_on_fork: false,
-        may_write: true,
-    })
-}
-
 /// The VMAs and the root that paths are shown from; nothing for a zombie.
 fn vmas(subject: &Subject) -> Result<Option<(Vec<Vma>, Path)>> {
     let Some(task) = subject.task()? else { return Ok(None) };
     let memory = task.memory_manager();
-    let mut vmas: Vec<Vma> = memory.vmas().iter().cloned().collect();
-    if let Some(vdso) = vdso(&memory, task.kernel()) {
-        let at = vmas.partition_point(|v| v.start < vdso.start);
-        vmas.insert(at, vdso);
-    }
+    let vmas: Vec<Vma> = memory.vmas().iter().cloned().collect();
     Ok(Some((vmas, task.kernel().mounts().root())))
 }
 

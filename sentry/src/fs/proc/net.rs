@@ -17,9 +17,13 @@ struct Net(Subject);
 
 impl Directory for Net {
     fn lookup(&self, name: &[u8]) -> Result<Node> {
-        let (_, text) = FILES.iter().find(|(n, _)| n.as_bytes() == name).ok_or(Errno::ENOENT)?;
+        let &(name, text) = FILES.iter().find(|(n, _)| n.as_bytes() == name).ok_or(Errno::ENOENT)?;
         let subject = self.0.clone();
-        Ok(Node::file(0o444, move || Ok(text(subject.kernel()?.net()).into_bytes())))
+        Ok(Node::file(0o444, move || {
+            let kernel = subject.kernel()?;
+            let net = kernel.net();
+            net.stack().proc_text(net, name).unwrap_or_else(|| Ok(text(net).into_bytes()))
+        }))
     }
 
     fn list(&self) -> Result<Vec<Listed>> {

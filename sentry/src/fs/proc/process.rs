@@ -272,7 +272,7 @@ pub fn comm_of(subject: &Subject) -> Result<Vec<u8>> {
     }
     // The task of a zombie is gone, and its name with it; the program's name is what it mostly was.
     let executable = subject.group()?.state().lock().executable.clone();
-    let mut name = executable.map_or_else(Vec::new, |path| path.dentry.name().to_vec());
+    let mut name = executable.map_or_else(Vec::new, |file| file.path.dentry.name().to_vec());
     name.truncate(15);
     Ok(name)
 }
@@ -336,7 +336,7 @@ fn limits(subject: &Subject) -> Result<Vec<u8>> {
 fn oom_score(subject: &Subject) -> Result<Vec<u8>> {
     let adjust = i64::from(subject.group()?.oom_score_adjust());
     let total = subject.kernel()?.memory.max(1);
-    let resident = subject.memory()?.and_then(|m| m.space().resident_bytes()).unwrap_or(0);
+    let resident = subject.memory()?.and_then(|m| m.space().peak_resident_bytes()).unwrap_or(0);
     // oom_badness in thousandths of the memory, shifted to 0..2000 (fs/proc/base.c).
     let points = (resident.saturating_mul(1000) / total) as i64 + adjust;
     let shown = if adjust == -1000 { 0 } else { (1000 + points) * 2 / 3 };

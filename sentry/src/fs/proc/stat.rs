@@ -36,7 +36,9 @@ pub fn state(subject: &Subject) -> Result<char> {
 pub struct Sizes {
     /// Mapped.
     pub total: u64,
-    /// Resident.
+    /// The most that was resident.
+    pub peak_resident: u64,
+    /// Resident. What was resident and is still mapped counts.
     pub resident: u64,
     /// Resident pages of files and shared memory, as far as can be told.
     pub shared: u64,
@@ -84,7 +86,8 @@ pub fn sizes_of(memory: &MemoryManager) -> Sizes {
     sizes.text = layout.end_code.saturating_sub(layout.start_code).next_multiple_of(PAGE);
     sizes.libraries = sizes.libraries.saturating_sub(sizes.text);
     // A platform that cannot tell has at least the code that runs.
-    sizes.resident = memory.space().resident_bytes().unwrap_or(sizes.text + sizes.stack).min(sizes.total);
+    sizes.peak_resident = memory.space().peak_resident_bytes().unwrap_or(sizes.text + sizes.stack);
+    sizes.resident = sizes.peak_resident.min(sizes.total);
     sizes.shared = files.min(sizes.resident);
     sizes
 }

@@ -111,7 +111,7 @@ fn memory_lines(out: &mut String, subject: &Subject) -> Result<()> {
         ("VmSize", s.total),
         ("VmLck", s.locked),
         ("VmPin", 0),
-        ("VmHWM", s.resident),
+        ("VmHWM", s.peak_resident.max(s.resident)),
         ("VmRSS", s.resident),
         ("RssAnon", anonymous),
         ("RssFile", s.shared),

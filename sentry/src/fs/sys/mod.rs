@@ -1,4 +1,6 @@
-//! sysfs(5): the processors, one memory node, the loopback, and an otherwise empty machine.
+//! sysfs(5): the processors, one memory node, the network's interfaces, and an otherwise empty machine.
+
+mod net;
 
 use std::sync::Arc;
 
@@ -12,11 +14,10 @@ use crate::kernel::Kernel;
 
 /// The /sys of a machine with this many processors.
 pub fn new(kernel: &KernelSlot, cpus: u32) -> Arc<dyn FileSystem> {
-    let loopback = Node::symlink("../../devices/virtual/net/lo");
     let root = Fixed::new()
         .with("block", Fixed::new().node())
         .with("bus", Fixed::new().node())
-        .with("class", Fixed::new().with("net", Fixed::new().with("lo", loopback).node()).node())
+        .with("class", Fixed::new().with("net", net::class(kernel)).node())
         .with("dev", Fixed::new().with("block", Fixed::new().node()).with("char", Fixed::new().node()).node())
         .with("devices", devices(kernel, cpus))
         .with("firmware", Fixed::new().node())
@@ -29,14 +30,6 @@ pub fn new(kernel: &KernelSlot, cpus: u32) -> Arc<dyn FileSystem> {
 }
 
 fn devices(kernel: &KernelSlot, cpus: u32) -> Node {
-    let interface = Fixed::new()
-        .with("address", Node::text("00:00:00:00:00:00\n"))
-        .with("carrier", Node::text("1\n"))
-        .with("flags", Node::text("0x9\n"))
-        .with("ifindex", Node::text("1\n"))
-        .with("mtu", Node::text("65536\n"))
-        .with("operstate", Node::text("unknown\n"))
-        .with("type", Node::text("772\n"));
     let node = Fixed::new()
         .with("cpulist", Node::text(list(cpus)))
         .with("distance", Node::text("10\n"))
@@ -48,7 +41,7 @@ fn devices(kernel: &KernelSlot, cpus: u32) -> Node {
         .with("online", Node::text("0\n"))
         .with("possible", Node::text("0\n"));
     let system = Fixed::new().with("cpu", Node::directory(0o555, Processors(cpus))).with("node", nodes.node());
-    let network = Fixed::new().with("net", Fixed::new().with("lo", interface.node()).node());
+    let network = Fixed::new().with("net", net::devices(kernel));
     Fixed::new().with("system", system.node()).with("virtual", network.node()).node()
 }
 

@@ -35,10 +35,6 @@ impl FileOperations for RegularFile {
         Seeking::Positions
     }
 
-    fn pollable(&self) -> bool {
-        false
-    }
-
     fn read_at(&self, file: &OpenFile, buf: &mut [u8], offset: u64) -> Result<usize> {
         let n = self.0.content()?.lock().read(buf, offset)?;
         accessed(&self.0, file);
@@ -96,10 +92,6 @@ impl FileOperations for DirectoryFile {
 
     fn seeking(&self) -> Seeking {
         Seeking::Directory
-    }
-
-    fn pollable(&self) -> bool {
-        false
     }
 
     fn read_directory(&self, file: &OpenFile, from: u64, sink: &mut dyn FnMut(DirectoryEntry) -> bool) -> Result<()> {

@@ -4,6 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use moat_abi::errno::Errno;
 use moat_abi::termios::Winsize;
@@ -12,11 +13,14 @@ use moat_host::descriptor::Kind;
 
 use super::{Master, Terminal};
 use crate::Result;
+use crate::executor;
 use crate::executor::reactor::{Reactor, Watched};
-use crate::executor::wait::{Notify, Registration};
+use crate::executor::wait::{Notify, Registration, WaitQueue, wait_for};
 
 /// How many bytes are copied at a time.
 const PIECE: usize = 4096;
+/// How long a terminal of the host that takes nothing more holds up the end of a process.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A terminal that is shown outside. It ends, and lets go of the host's terminal, when the last program has closed it,
 /// or when the outside is hung up.
@@ -28,6 +32,8 @@ pub struct Console {
 struct Pump {
     /// Copies asked for; whoever raises it from 0 does them all.
     wanted: AtomicU32,
+    /// Woken when all that there was has been copied.
+    copied: WaitQueue,
     work: parking_lot::Mutex<Option<Work>>,
 }
 
@@ -62,7 +68,8 @@ impl Console {
                 _ => Winsize { ws_row: rows, ws_col: columns, ..Winsize::default() },
             };
         }
-        let pump = Arc::new(Pump { wanted: AtomicU32::new(0), work: parking_lot::Mutex::new(None) });
+        let pump =
+            Arc::new(Pump { wanted: AtomicU32::new(0), copied: WaitQueue::new(), work: parking_lot::Mutex::new(None) });
         let master = Master::new(terminal.clone(), None);
         *pump.work.lock() = Some(Work {
             size: host.window_size().unwrap_or_default(),
@@ -102,6 +109,19 @@ impl Console {
         self.terminal.resize(Winsize { ws_row: rows, ws_col: columns, ..Winsize::default() });
     }
 
+    /// Blocks until the outside has all that was written to the terminal: who reports the end of a process must not be
+    /// ahead of the last that it said.
+    pub fn drain(&self) {
+        let Some(pump) = self.pump.upgrade() else { return };
+        pump.notify();
+        executor::block_on(wait_for(Some(Instant::now() + PATIENCE), |waiter| {
+            waiter.listen(&pump.copied);
+            let work = pump.work.lock();
+            let left = work.as_ref().is_some_and(|w| !w.shown.is_empty() || w.master.terminal().has_output());
+            (!left).then_some(())
+        }));
+    }
+
     /// Gives it the size that the host's terminal has now, as after a SIGWINCH.
     pub fn follow_host_size(&self) {
         let Some(pump) = self.pump.upgrade() else { return };
@@ -124,6 +144,7 @@ impl Notify for Pump {
             };
             // Its end wakes others, and perhaps this pump.
             drop(ended);
+            self.copied.wake_all();
             if self.wanted.fetch_sub(before, Ordering::AcqRel) == before {
                 return;
             }

@@ -166,6 +166,11 @@ impl Terminal {
         n
     }
 
+    /// Whether there is anything to be shown.
+    fn has_output(&self) -> bool {
+        self.state.lock().line.output_len() > 0
+    }
+
     /// What is to be shown next. `EIO` once no program has the slave open any more.
     fn take_output(&self, buf: &mut [u8]) -> Result<usize> {
         let n = {
@@ -269,6 +274,10 @@ impl Drop for Slave {
 impl FileOperations for Slave {
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn has_fasync(&self) -> bool {
+        true
     }
 
     fn read_by(&self, task: &Arc<Task>, file: &OpenFile, buf: &mut [u8], offset: u64) -> Result<usize> {
@@ -390,6 +399,10 @@ impl Terminal {
 impl FileOperations for Master {
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn has_fasync(&self) -> bool {
+        true
     }
 
     fn read_at(&self, _: &OpenFile, buf: &mut [u8], _: u64) -> Result<usize> {

@@ -3,7 +3,7 @@
 
 use moat_abi::errno::Errno;
 use moat_abi::signal::{SigAction, SigActionFlags, SigAltStack, SigInfo, SigSet, Signal};
-use moat_platform::Registers;
+use moat_platform::{ExtendedLayout, Registers};
 use zerocopy::IntoBytes;
 
 use crate::Result;
@@ -27,6 +27,15 @@ const MCONTEXT: usize = UCONTEXT + 40;
 const MASK: usize = MCONTEXT + 256;
 const SIGINFO: usize = MASK + 8;
 const FRAME: usize = SIGINFO + 128;
+/// Where `push` puts the vector state, which is aligned to 64, behind a frame, which lies 8 below a multiple of 16.
+const STATE: usize = FRAME.next_multiple_of(16) + 8;
+/// The XSAVE header, behind the legacy area.
+const HEADER: usize = 64;
+/// The most that an image read back may have.
+const STATE_MAX: usize = 16 << 10;
+/// Where the control word of SSE lies in the legacy area, and its bits.
+const MXCSR: usize = 24;
+const MXCSR_BITS: u32 = 0xffff;
 /// The selectors of 64-bit user code and data.
 const USER_CODE: u64 = 0x33;
 const USER_DATA: u64 = 0x2b;
@@ -48,13 +57,24 @@ pub fn push(
     let on_altstack =
         action.flags.contains(SigActionFlags::ONSTACK) && altstack.is_enabled() && !altstack.contains(registers.rsp);
     let top = if on_altstack { altstack.top() } else { registers.rsp.wrapping_sub(RED_ZONE) };
-    let xstate = xstate_image(current.context.extended_state());
-    let fpstate = (top.wrapping_sub(xstate.len() as u64)) & !63;
-    let frame = ((fpstate.wrapping_sub(FRAME as u64)) & !15).wrapping_sub(8);
+    let layout = current.context.extended_layout();
+    let state = match layout {
+        Some(layout) => xstate_image(vec![0; layout.size], layout.features),
+        None => {
+            let state = current.context.extended_state();
+            // PTRACE_GETREGSET leaves the enabled feature mask (XCR0) in the reserved words.
+            let enabled =
+                state.get(LEGACY..LEGACY + 8).map_or(0, |_| get(&state, SW_RESERVED).max(get(&state, LEGACY) | 3));
+            xstate_image(state, enabled)
+        }
+    };
+    let fpstate = (top.wrapping_sub(state.len() as u64)) & !63;
+    let frame = fpstate.wrapping_sub(STATE as u64);
     if altstack.is_enabled() && (on_altstack || altstack.contains(registers.rsp)) && !altstack.contains(frame) {
         return Err(Errno::EFAULT);
     }
-    let mut bytes = [0u8; FRAME];
+    let mut bytes = vec![0u8; STATE];
+    bytes.extend_from_slice(&state);
     put(&mut bytes, 0, action.restorer);
     put(&mut bytes, UCONTEXT, UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS);
     put(&mut bytes, UCONTEXT + 16, altstack.sp);
@@ -63,9 +83,7 @@ pub fn push(
     put_registers(&mut bytes, &registers, current.fault, fpstate);
     put(&mut bytes, MASK, mask.bits());
     bytes[SIGINFO..SIGINFO + 128].copy_from_slice(info.as_bytes());
-    let memory = current.memory();
-    memory.write_bytes(fpstate, &xstate)?;
-    memory.write_bytes(frame, &bytes)?;
+    current.memory().write_bytes(frame, &bytes)?;
     let r = current.context.registers_mut();
     r.rsp = frame;
     r.rip = action.handler;
@@ -77,7 +95,10 @@ pub fn push(
     r.cs = USER_CODE;
     r.ss = USER_DATA;
     r.orig_rax = u64::MAX;
-    current.context.reset_extended_state();
+    match layout {
+        Some(_) => current.context.save_extended_state_at(fpstate),
+        None => current.context.reset_extended_state(),
+    }
     Ok(())
 }
 
@@ -92,32 +113,63 @@ pub struct Restored {
     pub mask: SigSet,
     /// The alternate stack to set, as far as it is valid.
     pub altstack: SigAltStack,
+    /// The stack pointer that it leads to.
+    pub stack: u64,
 }
 
 /// Takes the frame that the stack pointer is behind of back into the registers (`rt_sigreturn`).
 pub fn pop(current: &mut Current) -> Result<Restored> {
-    let at = current.context.registers().rsp.wrapping_sub(8);
+    let stack = current.context.stack_pointer();
+    let at = stack.wrapping_sub(8);
     let memory = current.memory();
-    let mut bytes = [0u8; SIGINFO];
-    memory.read_bytes(at, &mut bytes)?;
-    check_segments(&bytes)?;
-    let fpstate = get(&bytes, MCONTEXT + 184);
-    if fpstate == 0 {
-        current.context.reset_extended_state();
-    } else {
-        let image = read_xstate(&memory, fpstate)?;
-        current.context.set_extended_state(&image).map_err(|_| Errno::EINVAL)?;
+    let layout = current.context.extended_layout();
+    // Most frames are as `push` made them, and one read gets all of it.
+    let mut bytes = vec![0u8; layout.map_or(SIGINFO, |l| STATE + l.size + 4)];
+    if memory.read_partial(at, &mut bytes) < SIGINFO {
+        return Err(Errno::EFAULT);
     }
-    let r = current.context.registers_mut();
-    get_registers(&bytes, r);
-    Ok(Restored {
+    check_segments(&bytes)?;
+    let restored = Restored {
         mask: SigSet::from_bits(get(&bytes, MASK)),
         altstack: SigAltStack::new(
             get(&bytes, UCONTEXT + 16),
             get(&bytes, UCONTEXT + 24) as u32,
             get(&bytes, UCONTEXT + 32),
         ),
-    })
+        stack: get(&bytes, MCONTEXT + 120),
+    };
+    let fpstate = get(&bytes, MCONTEXT + 184);
+    if layout.is_some_and(|l| fpstate == at.wrapping_add(STATE as u64) && is_own(&bytes, fpstate, l)) {
+        let mut registers = Registers::default();
+        get_registers(&bytes, &mut registers);
+        current.context.return_from_frame(stack, &registers);
+        return Ok(restored);
+    }
+    if fpstate == 0 {
+        current.context.reset_extended_state();
+    } else {
+        let image = read_xstate(&memory, fpstate)?;
+        current.context.set_extended_state(&image).map_err(|_| Errno::EINVAL)?;
+    }
+    get_registers(&bytes, current.context.registers_mut());
+    Ok(restored)
+}
+
+/// Whether a frame, up to the end of its vector state, is one that the thread itself can go back by: a whole image that
+/// the processor takes, and a place to return to.
+fn is_own(bytes: &[u8], fpstate: u64, layout: ExtendedLayout) -> bool {
+    let state = &bytes[STATE..];
+    let word = |at: usize| get(state, at) as u32;
+    let end = state.len() - 8;
+    fpstate.is_multiple_of(64)
+        && word(SW_RESERVED) == FP_XSTATE_MAGIC1
+        && get(state, SW_RESERVED + 8) == layout.features
+        && word(SW_RESERVED + 16) as usize == layout.size
+        && (get(state, end) >> 32) as u32 == FP_XSTATE_MAGIC2
+        && get(state, LEGACY) & !layout.features == 0
+        && state[LEGACY + 8..LEGACY + HEADER].iter().all(|&b| b == 0)
+        && word(MXCSR) & !MXCSR_BITS == 0
+        && get(bytes, MCONTEXT + 128) < 1 << 47
 }
 
 fn put(bytes: &mut [u8], at: usize, value: u64) {
@@ -181,16 +233,16 @@ fn get_registers(bytes: &[u8], r: &mut Registers) {
     r.orig_rax = u64::MAX;
 }
 
-/// The XSAVE image as it lies in a frame: with the software-reserved words and the trailing magic.
-fn xstate_image(mut state: Vec<u8>) -> Vec<u8> {
-    if state.len() < LEGACY + 64 {
+/// An XSAVE image with these components enabled as it lies in a frame: with the software-reserved words and the trailing
+/// magic.
+fn xstate_image(mut state: Vec<u8>, enabled: u64) -> Vec<u8> {
+    if state.len() < LEGACY + HEADER {
         state.resize(LEGACY, 0);
         return state;
     }
     let size = state.len() as u32;
-    let features = get(&state, LEGACY);
-    // PTRACE_GETREGSET leaves the enabled feature mask (XCR0) in the reserved words.
-    let enabled = get(&state, SW_RESERVED).max(features | 3);
+    // As Linux does, for who changes an old component without saying so.
+    state[LEGACY] |= 3;
     state[SW_RESERVED..LEGACY].fill(0);
     state[SW_RESERVED..SW_RESERVED + 4].copy_from_slice(&FP_XSTATE_MAGIC1.to_le_bytes());
     state[SW_RESERVED + 4..SW_RESERVED + 8].copy_from_slice(&(size + 4).to_le_bytes());
@@ -207,7 +259,7 @@ fn read_xstate(memory: &UserMemory, at: u64) -> Result<Vec<u8>> {
     let word = |b: &[u8], at: usize| u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
     let (magic, size) = (word(&legacy, SW_RESERVED), word(&legacy, SW_RESERVED + 16) as usize);
     let mut image = legacy;
-    if magic == FP_XSTATE_MAGIC1 && (LEGACY + 64..=16 * 1024).contains(&size) {
+    if magic == FP_XSTATE_MAGIC1 && (LEGACY + HEADER..=STATE_MAX).contains(&size) {
         let mut whole = vec![0u8; size + 4];
         memory.read_bytes(at, &mut whole)?;
         if word(&whole, size) == FP_XSTATE_MAGIC2 {
@@ -217,7 +269,7 @@ fn read_xstate(memory: &UserMemory, at: u64) -> Result<Vec<u8>> {
     }
     image[SW_RESERVED..LEGACY].fill(0);
     if image.len() == LEGACY {
-        image.resize(LEGACY + 64, 0);
+        image.resize(LEGACY + HEADER, 0);
         image[LEGACY] = 3;
     }
     Ok(image)

@@ -141,7 +141,7 @@ fn is_dropped(
     let Some(any) = target.or_else(|| tasks.first()) else { return true };
     let handlers = any.handlers();
     // Init takes only what it has a handler for; from outside, also SIGKILL and SIGSTOP (pid_namespaces(7)).
-    if group.is_init() && handlers.get(signal).handler == SIG_DFL {
+    if group.is_init() && !any.kernel().ordinary_init && handlers.get(signal).handler == SIG_DFL {
         let unstoppable = signal == SIGKILL || signal == SIGSTOP;
         let taken = match unstoppable {
             true => origin == Origin::Outside,

@@ -1,27 +1,27 @@
 //! Inet sockets (ip(7), tcp(7), udp(7), ipv6(7)): addresses, options and permissions over a stack's endpoints.
 
+mod messages;
 mod options;
 
 use std::any::Any;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use moat_abi::capability::CapabilitySet;
 use moat_abi::errno::Errno;
 use moat_abi::poll::PollEvents;
-use moat_abi::socket::{self as s, In6PktInfo, InPktInfo, MsgFlags};
-use moat_abi::time::{CLOCK_REALTIME, Timespec, Timeval};
-use zerocopy::IntoBytes;
+use moat_abi::socket::{self as s, MsgFlags};
 
 use super::NetNamespace;
 use super::address::{self, encode_inet, parse_inet, unmapped, unspecified};
-use super::control::ControlMessage;
 use super::options::{BUFFER_DEFAULT, Options};
 use super::socket::{NewSocket, Outgoing, Owner, Protocol, Received, Socket};
-use super::stack::{Arrival, Endpoint, Rules, Transport};
+use super::stack::{Asked, Endpoint, Rules, Transport};
 use crate::Result;
 use crate::executor::wait::Waiter;
 use crate::kernel::Task;
+use crate::sync::{Mutex, Rank};
+use messages::Corked;
 use options::Settings;
 
 /// `net.ipv4.tcp_wmem` and `tcp_rmem`, the middle ones.
@@ -43,6 +43,8 @@ pub struct InetSocket {
     options: Arc<Options>,
     settings: Settings,
     net: Arc<NetNamespace>,
+    /// What is held back of a datagram.
+    corked: Mutex<Option<Corked>>,
 }
 
 /// socket(2) for AF_INET and AF_INET6.
@@ -57,23 +59,28 @@ pub fn create(
     if !(0..s::IPPROTO_MAX).contains(&protocol) {
         return Err(Errno::EINVAL);
     }
-    let (transport, protocol) = match (kind, protocol) {
-        (s::SOCK_STREAM, 0 | s::IPPROTO_TCP) => (Transport::Stream, s::IPPROTO_TCP),
-        (s::SOCK_DGRAM, 0 | s::IPPROTO_UDP) => (Transport::Datagram, s::IPPROTO_UDP),
-        // The range of groups that may ping is empty, as it is by default.
-        (s::SOCK_DGRAM, s::IPPROTO_ICMP) if family == s::AF_INET => return Err(Errno::EACCES),
-        (s::SOCK_DGRAM, s::IPPROTO_ICMPV6) if family == s::AF_INET6 => return Err(Errno::EACCES),
+    let protocol = match (kind, protocol) {
+        (s::SOCK_STREAM, 0 | s::IPPROTO_TCP) => s::IPPROTO_TCP,
+        (s::SOCK_DGRAM, 0 | s::IPPROTO_UDP) => s::IPPROTO_UDP,
+        (s::SOCK_DGRAM, s::IPPROTO_ICMP) if family == s::AF_INET => protocol,
+        (s::SOCK_DGRAM, s::IPPROTO_ICMPV6) if family == s::AF_INET6 => protocol,
         (s::SOCK_RAW, 0) => return Err(Errno::EPROTONOSUPPORT),
         (s::SOCK_RAW, _) if !task.credentials().has(CapabilitySet::NET_RAW) => return Err(Errno::EPERM),
-        (s::SOCK_STREAM | s::SOCK_DGRAM | s::SOCK_RAW, _) => return Err(Errno::EPROTONOSUPPORT),
+        (s::SOCK_RAW, _) => protocol,
+        (s::SOCK_STREAM | s::SOCK_DGRAM, _) => return Err(Errno::EPROTONOSUPPORT),
         _ => return Err(Errno::ESOCKTNOSUPPORT),
     };
+    net.stack().socket(net, Asked { owner, family, kind, protocol })
+}
+
+/// A socket over an endpoint.
+pub fn over(net: &Arc<NetNamespace>, asked: Asked, transport: Transport, endpoint: Arc<dyn Endpoint>) -> Arc<Socket> {
+    let Asked { owner, family, protocol, .. } = asked;
     let options = Arc::new(match transport {
         Transport::Stream => Options::new(TCP_SEND_BUFFER, TCP_RECEIVE_BUFFER),
         Transport::Datagram => Options::new(BUFFER_DEFAULT, BUFFER_DEFAULT),
     });
-    let endpoint = net.stack().endpoint(transport, family == s::AF_INET6)?;
-    Ok(wrap(net, owner, family, transport, endpoint, options, Settings::default(), protocol))
+    wrap(net, owner, family, transport, endpoint, options, Settings::default(), protocol)
 }
 
 #[allow(clippy::too_many_arguments, reason = "the parts of a socket, put together in two places")]
@@ -98,6 +105,7 @@ fn wrap(
         options: options.clone(),
         settings,
         net: net.clone(),
+        corked: Mutex::new(Rank::Leaf, None),
     };
     Socket::new(net, new, options, Box::new(inet))
 }
@@ -108,12 +116,16 @@ impl InetSocket {
         &self.endpoint
     }
 
-    fn v6_only(&self) -> bool {
+    /// Whether it is a v6 socket that has nothing to do with v4 (IPV6_V6ONLY).
+    pub fn v6_only(&self) -> bool {
         self.family == s::AF_INET6 && self.settings.is_set(s::IPPROTO_IPV6, s::IPV6_V6ONLY)
     }
 
     fn rules(&self) -> Rules {
         let v6_only = self.v6_only();
+        let marks = self.marks(self.family == s::AF_INET6);
+        let receive_errors = self.settings.is_set(s::IPPROTO_IP, s::IP_RECVERR)
+            || self.settings.is_set(s::IPPROTO_IPV6, s::IPV6_RECVERR);
         self.options.get(|o| Rules {
             reuse_address: o.reuse_address,
             reuse_port: o.reuse_port,
@@ -122,6 +134,8 @@ impl InetSocket {
             uid: self.owner.uid,
             send_buffer: o.send_buffer as usize,
             receive_buffer: o.receive_buffer as usize,
+            marks,
+            receive_errors,
         })
     }
 
@@ -137,51 +151,6 @@ impl InetSocket {
 
     fn is_unspecified_family(address: &[u8]) -> bool {
         address::family(address) == Some(s::AF_UNSPEC)
-    }
-
-    /// The control messages that the options ask for.
-    fn control(&self, arrival: &Arrival) -> Vec<ControlMessage> {
-        let mut messages = Vec::new();
-        let (timestamp, timestamp_ns) = self.options.get(|o| (o.timestamp, o.timestamp_ns));
-        let mut put = |level, kind, data: &[u8]| {
-            messages.push(ControlMessage::Other { level, kind, data: data.to_vec() });
-        };
-        if timestamp || timestamp_ns {
-            let now = moat_host::clock::now(CLOCK_REALTIME);
-            match timestamp_ns {
-                true => put(s::SOL_SOCKET, s::SO_TIMESTAMPNS, Timespec::from(now).as_bytes()),
-                false => put(s::SOL_SOCKET, s::SO_TIMESTAMP, Timeval::from(now).as_bytes()),
-            }
-        }
-        let Some(to) = arrival.to else { return messages };
-        let ip = |name| self.settings.is_set(s::IPPROTO_IP, name);
-        let ipv6 = |name| self.family == s::AF_INET6 && self.settings.is_set(s::IPPROTO_IPV6, name);
-        if let IpAddr::V4(to) = to {
-            if ip(s::IP_PKTINFO) {
-                let info = InPktInfo { ifindex: 1, spec_dst: to.octets(), addr: to.octets() };
-                put(s::IPPROTO_IP, s::IP_PKTINFO, info.as_bytes());
-            }
-            if ip(s::IP_RECVTTL) {
-                put(s::IPPROTO_IP, s::IP_TTL, &64i32.to_ne_bytes());
-            }
-            if ip(s::IP_RECVTOS) {
-                put(s::IPPROTO_IP, s::IP_TOS, &[0]);
-            }
-        }
-        if ipv6(s::IPV6_RECVPKTINFO) {
-            let to = match to {
-                IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-                IpAddr::V6(ip) => ip,
-            };
-            put(s::IPPROTO_IPV6, s::IPV6_PKTINFO, In6PktInfo { addr: to.octets(), ifindex: 1 }.as_bytes());
-        }
-        if ipv6(s::IPV6_RECVHOPLIMIT) {
-            put(s::IPPROTO_IPV6, s::IPV6_HOPLIMIT, &64i32.to_ne_bytes());
-        }
-        if ipv6(s::IPV6_RECVTCLASS) {
-            put(s::IPPROTO_IPV6, s::IPV6_TCLASS, &0i32.to_ne_bytes());
-        }
-        messages
     }
 }
 
@@ -269,7 +238,16 @@ impl Protocol for InetSocket {
             }
             _ => None,
         };
-        self.endpoint.send(message.data, to, self.rules())
+        if self.transport == Transport::Stream {
+            return self.endpoint.send(message.data, to, self.rules());
+        }
+        let rules = self.rules();
+        let marks = match to {
+            Some(to) => self.marks(to.is_ipv6()),
+            None => rules.marks,
+        };
+        let rules = Rules { marks: self.marked(marks, message.control)?, ..rules };
+        self.send_datagram(message.data, to, rules, message.flags.contains(MsgFlags::MORE))
     }
 
     fn receive(&self, buf: &mut [u8], flags: MsgFlags) -> Result<Received> {
@@ -277,7 +255,7 @@ impl Protocol for InetSocket {
             return Err(if self.transport == Transport::Stream { Errno::EINVAL } else { Errno::EOPNOTSUPP });
         }
         if flags.contains(MsgFlags::ERRQUEUE) {
-            return Err(Errno::EAGAIN);
+            return self.receive_returned(buf);
         }
         let arrival = self.endpoint.receive(buf, flags.contains(MsgFlags::PEEK), flags.contains(MsgFlags::DONTWAIT))?;
         let mut out = MsgFlags::empty();
@@ -302,7 +280,14 @@ impl Protocol for InetSocket {
     }
 
     fn poll(&self, waiter: Option<&mut Waiter>) -> PollEvents {
-        self.endpoint.poll(waiter)
+        let mut events = self.endpoint.poll(waiter);
+        let mark = self.options.get(|o| o.receive_low_water).max(1) as usize;
+        let ended = events.intersects(PollEvents::RDHUP | PollEvents::HUP | PollEvents::ERR);
+        if mark > 1 && self.transport == Transport::Stream && !self.is_listening() && !ended {
+            let enough = self.endpoint.queued().0 >= mark;
+            events.set(PollEvents::IN | PollEvents::RDNORM, enough);
+        }
+        events
     }
 
     fn take_error(&self) -> Option<Errno> {

@@ -38,7 +38,8 @@ impl Settings {
         self.values.lock().get(&(level, name)).is_some_and(|&v| v != 0)
     }
 
-    fn get(&self, level: i32, name: i32) -> Option<i32> {
+    /// What was set.
+    pub fn get(&self, level: i32, name: i32) -> Option<i32> {
         self.values.lock().get(&(level, name)).copied()
     }
 
@@ -46,6 +47,11 @@ impl Settings {
         self.values.lock().insert((level, name), value);
     }
 }
+
+/// The ways of congestion control that there are, of which none has anything to control.
+const ALGORITHMS: [&str; 2] = ["cubic", "reno"];
+/// `TCP_FIN_TIMEOUT_MAX` in seconds.
+const LINGER2_MAX: i32 = 120;
 
 /// How an option takes numbers.
 #[derive(Clone, Copy)]
@@ -141,7 +147,8 @@ pub fn get(socket: &InetSocket, level: i32, name: i32, room: usize) -> Result<Ve
     match (level, name) {
         (s::IPPROTO_TCP, s::TCP_INFO) => return Ok(tcp_info(socket)),
         (s::IPPROTO_TCP, s::TCP_CONGESTION) => {
-            let mut algorithm = b"cubic".to_vec();
+            let set = socket.settings.get(level, name).and_then(|at| ALGORITHMS.get(at as usize));
+            let mut algorithm = set.unwrap_or(&ALGORITHMS[0]).as_bytes().to_vec();
             algorithm.resize(16, 0);
             return Ok(algorithm);
         }
@@ -167,7 +174,9 @@ pub fn set(socket: &InetSocket, task: &Task, level: i32, name: i32, value: &[u8]
     match (level, name) {
         (s::IPPROTO_TCP, s::TCP_CONGESTION) => {
             let name = value.split(|&b| b == 0).next().unwrap_or_default();
-            return if matches!(name, b"cubic" | b"reno") { Ok(()) } else { Err(Errno::ENOENT) };
+            let at = ALGORITHMS.iter().position(|a| a.as_bytes() == name).ok_or(Errno::ENOENT)?;
+            socket.settings.set(s::IPPROTO_TCP, s::TCP_CONGESTION, at as i32);
+            return Ok(());
         }
         // No interface here takes part in multicast.
         (s::IPPROTO_IP, s::IP_ADD_MEMBERSHIP) | (s::IPPROTO_IPV6, s::IPV6_ADD_MEMBERSHIP) => return Err(Errno::ENODEV),
@@ -186,6 +195,7 @@ pub fn set(socket: &InetSocket, task: &Task, level: i32, name: i32, value: &[u8]
         _ => integer(value)?,
     };
     let (default, kind) = known(level, name, socket.transport).ok_or(Errno::ENOPROTOOPT)?;
+    let number = if (level, name) == (s::IPPROTO_TCP, s::TCP_LINGER2) { number.min(LINGER2_MAX) } else { number };
     let kept = match kind {
         Kind::Flag => i32::from(number != 0),
         Kind::Within(low, high) | Kind::OrDefault(low, high) if (low..=high).contains(&number) => number,
@@ -194,6 +204,9 @@ pub fn set(socket: &InetSocket, task: &Task, level: i32, name: i32, value: &[u8]
         Kind::Fixed => return Err(Errno::EOPNOTSUPP),
     };
     socket.settings.set(level, name, kept);
+    if (level, name, kept) == (s::IPPROTO_UDP, s::UDP_CORK, 0) {
+        return socket.uncork();
+    }
     Ok(())
 }
 

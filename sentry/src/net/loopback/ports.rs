@@ -131,6 +131,11 @@ impl<T> Ports<T> {
         }
     }
 
+    /// Everybody who holds a port.
+    pub fn holders(&self, port: u16) -> Vec<Arc<T>> {
+        self.bindings.get(&port).into_iter().flatten().filter_map(|b| b.holder.upgrade()).collect()
+    }
+
     /// Gives a hold up.
     pub fn release(&mut self, hold: Hold) {
         if let Some(there) = self.bindings.get_mut(&hold.port) {
@@ -142,7 +147,7 @@ impl<T> Ports<T> {
     }
 
     /// Those who hear what is sent to `to`, best match first: exact addresses, then wildcards, then v6 wildcards that
-    /// take v4 too.
+    /// take v4 too; of equals the one who came last.
     pub fn hearers(&self, to: SocketAddr) -> Vec<Arc<T>> {
         let mut found: Vec<(u8, u64, Arc<T>)> = Vec::new();
         for binding in self.bindings.get(&to.port()).into_iter().flatten().filter(|b| b.hears) {
@@ -156,7 +161,7 @@ impl<T> Ports<T> {
                 found.push((rank, binding.id, holder));
             }
         }
-        found.sort_by_key(|(rank, id, _)| (*rank, *id));
+        found.sort_by_key(|(rank, id, _)| (*rank, std::cmp::Reverse(*id)));
         found.into_iter().map(|(_, _, holder)| holder).collect()
     }
 }
@@ -164,9 +169,20 @@ impl<T> Ports<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::stack::Marks;
 
     fn rules(reuse_address: bool, reuse_port: bool) -> Rules {
-        Rules { reuse_address, reuse_port, v6_only: false, broadcast: false, uid: 0, send_buffer: 1, receive_buffer: 1 }
+        Rules {
+            reuse_address,
+            reuse_port,
+            v6_only: false,
+            broadcast: false,
+            uid: 0,
+            send_buffer: 1,
+            receive_buffer: 1,
+            marks: Marks::default(),
+            receive_errors: false,
+        }
     }
 
     fn at(text: &str) -> SocketAddr {

@@ -17,7 +17,7 @@ use crate::Result;
 use crate::executor::wait::{WaitQueue, Waiter};
 use crate::net::address::unspecified;
 use crate::net::inet::{TCP_RECEIVE_BUFFER, TCP_SEND_BUFFER};
-use crate::net::stack::{Arrival, Endpoint, Rules};
+use crate::net::stack::{Arrival, Endpoint, Marks, Rules};
 use crate::sync::{Mutex, Rank};
 
 /// What a buffer grows to whose size nobody set.
@@ -216,6 +216,20 @@ impl Tcp {
         Ok(true)
     }
 
+    /// Connects to the listener there. False if it has no room yet.
+    fn reach(self: &Arc<Self>, to: SocketAddr, from: SocketAddr) -> Result<bool> {
+        self.listener(to, from.port()).ok_or(Errno::ECONNREFUSED).and_then(|l| l.admit(self))
+    }
+
+    /// Connects to itself, which takes no listener (a simultaneous open, RFC 9293, 3.5).
+    fn loop_back(&self, rules: Rules) -> bool {
+        let ring = Arc::new(Ring::new(capacity(rules, rules)));
+        let mut state = self.state.lock();
+        state.phase = Phase::Connected;
+        state.rings = Some((ring.clone(), ring));
+        true
+    }
+
     /// A connect has failed.
     fn refuse(&self, error: Option<Errno>) {
         let hold = {
@@ -332,6 +346,15 @@ impl Tcp {
                 taken
             }
         };
+        // Two ends have one connection.
+        let holders = self.stack.streams.lock().holders(local.port());
+        let connected = |other: &Arc<Self>| {
+            let state = other.state.lock();
+            state.phase == Phase::Connected && (state.local, state.peer) == (Some(local), Some(to))
+        };
+        if holders.iter().any(|other| !Arc::ptr_eq(other, self) && connected(other)) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
         let hold = {
             let mut state = self.state.lock();
             state.local = Some(local);
@@ -370,7 +393,12 @@ impl Endpoint for TcpEnd {
     ) -> Result<()> {
         let tcp = &self.tcp;
         let Some(to) = address else {
+            let reset = tcp.state.lock().phase == Phase::Connected;
             tcp.end(Some(Duration::ZERO), true);
+            if reset {
+                // As tcp_disconnect does.
+                tcp.state.lock().error = Some(Errno::ECONNRESET);
+            }
             return Ok(());
         };
         let waited = waiter.is_some();
@@ -382,7 +410,7 @@ impl Endpoint for TcpEnd {
         }
         let local = tcp.start_connect(to, rules)?;
         let peer = tcp.state.lock().peer.ok_or(Errno::ENOTCONN)?;
-        let admitted = tcp.listener(peer, local.port()).ok_or(Errno::ECONNREFUSED).and_then(|l| l.admit(tcp));
+        let admitted = if peer == local { Ok(tcp.loop_back(rules)) } else { tcp.reach(peer, local) };
         if nonblocking {
             tcp.state.lock().unheard = true;
         }
@@ -489,7 +517,7 @@ impl Endpoint for TcpEnd {
     }
 
     fn receive(&self, buf: &mut [u8], peek: bool, _: bool) -> Result<Arrival> {
-        let arrival = |copied| Arrival { copied, full: copied, from: None, to: None };
+        let arrival = |copied| Arrival { copied, full: copied, from: None, to: None, marks: Marks::default() };
         let mut state = self.tcp.state.lock();
         state.notice_reset();
         let Some((incoming, _)) = state.rings.clone() else {

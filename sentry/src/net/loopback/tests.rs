@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::net::inet::{TCP_RECEIVE_BUFFER, TCP_SEND_BUFFER};
-use crate::net::stack::Rules;
+use crate::net::stack::{Marks, Rules};
 use moat_abi::poll::PollEvents;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ fn rules() -> Rules {
         uid: 0,
         send_buffer: TCP_SEND_BUFFER as usize,
         receive_buffer: TCP_RECEIVE_BUFFER as usize,
+        marks: Marks::default(),
+        receive_errors: false,
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Loopback, check_bind, route, source};
 use crate::Result;
 use crate::executor::wait::{WaitQueue, Waiter};
 use crate::net::address::unspecified;
-use crate::net::stack::{Arrival, Endpoint, Rules};
+use crate::net::stack::{Arrival, Endpoint, Marks, Returned, Rules};
 use crate::sync::{Mutex, Rank};
 
 /// What the kernel's own bookkeeping of a datagram counts against the receiver's buffer.
@@ -22,11 +22,14 @@ const OVERHEAD: usize = 768;
 /// The longest payloads: 65535 bytes less the headers.
 const LONGEST_V4: usize = 65_507;
 const LONGEST_V6: usize = 65_527;
+/// Errors that nobody has taken yet.
+const RETURNED_MAX: usize = 64;
 
 struct Datagram {
     data: Vec<u8>,
     from: SocketAddr,
     to: IpAddr,
+    marks: Marks,
 }
 
 /// An endpoint.
@@ -51,6 +54,7 @@ struct State {
     charge: usize,
     limit: usize,
     error: Option<Errno>,
+    returned: VecDeque<Returned>,
     shut_read: bool,
     shut_write: bool,
 }
@@ -112,7 +116,7 @@ impl Udp {
     }
 
     /// Puts a datagram into the queue; false if this endpoint does not hear the sender.
-    fn deliver(&self, data: &[u8], from: SocketAddr, to: IpAddr) -> bool {
+    fn deliver(&self, data: &[u8], from: SocketAddr, to: IpAddr, marks: Marks) -> bool {
         {
             let mut state = self.state.lock();
             if state.peer.is_some_and(|p| p != from) {
@@ -123,7 +127,7 @@ impl Udp {
                 return true;
             }
             state.charge += data.len() + OVERHEAD;
-            state.queue.push_back(Datagram { data: data.to_vec(), from, to });
+            state.queue.push_back(Datagram { data: data.to_vec(), from, to, marks });
         }
         self.changed.wake_all();
         true
@@ -214,10 +218,15 @@ impl Endpoint for UdpEnd {
         let hearers = udp.stack.datagrams.lock().hearers(to);
         // A connected endpoint is the better match for its peer.
         let (connected, open): (Vec<_>, Vec<_>) = hearers.into_iter().partition(|h| h.state.lock().peer.is_some());
-        let heard = connected.iter().chain(&open).any(|h| h.deliver(data, from, to.ip()));
-        if !heard && peer == Some(to) {
+        let heard = connected.iter().chain(&open).any(|h| h.deliver(data, from, to.ip(), rules.marks));
+        if !heard && (peer == Some(to) || rules.receive_errors) {
             // The ICMP message that nobody is there.
-            udp.state.lock().error = Some(Errno::ECONNREFUSED);
+            let mut state = udp.state.lock();
+            state.error = Some(Errno::ECONNREFUSED);
+            if rules.receive_errors && state.returned.len() < RETURNED_MAX {
+                state.returned.push_back(Returned { error: Errno::ECONNREFUSED, to, data: data.to_vec() });
+            }
+            drop(state);
             udp.changed.wake_all();
         }
         Ok(data.len())
@@ -230,7 +239,7 @@ impl Endpoint for UdpEnd {
         }
         let Some(first) = state.queue.front() else {
             return if state.shut_read && !nonblocking {
-                Ok(Arrival { copied: 0, full: 0, from: None, to: None })
+                Ok(Arrival { copied: 0, full: 0, from: None, to: None, marks: Marks::default() })
             } else {
                 Err(Errno::EAGAIN)
             };
@@ -238,7 +247,7 @@ impl Endpoint for UdpEnd {
         let full = first.data.len();
         let copied = full.min(buf.len());
         buf[..copied].copy_from_slice(&first.data[..copied]);
-        let arrival = Arrival { copied, full, from: Some(first.from), to: Some(first.to) };
+        let arrival = Arrival { copied, full, from: Some(first.from), to: Some(first.to), marks: first.marks };
         if !peek {
             state.queue.pop_front();
             state.charge -= full + OVERHEAD;
@@ -264,7 +273,7 @@ impl Endpoint for UdpEnd {
         }
         let state = self.udp.state.lock();
         let mut events = PollEvents::OUT | PollEvents::WRNORM | PollEvents::WRBAND;
-        if state.error.is_some() {
+        if state.error.is_some() || !state.returned.is_empty() {
             events |= PollEvents::ERR;
         }
         if !state.queue.is_empty() {
@@ -281,6 +290,14 @@ impl Endpoint for UdpEnd {
 
     fn take_error(&self) -> Option<Errno> {
         self.udp.state.lock().error.take()
+    }
+
+    fn take_returned(&self) -> Result<Returned> {
+        let mut state = self.udp.state.lock();
+        let first = state.returned.pop_front().ok_or(Errno::EAGAIN)?;
+        // The pending error is that of what is next (sock_dequeue_err_skb).
+        state.error = state.returned.front().map(|r| r.error);
+        Ok(first)
     }
 
     fn state(&self) -> u8 {

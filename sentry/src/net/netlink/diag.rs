@@ -62,6 +62,9 @@ fn inet(net: &NetNamespace, request: &Request<'_>, family: u16, out: &mut Answer
             ..InetDiagMsg::default()
         };
         out.begin(n::SOCK_DIAG_BY_FAMILY, n::NLM_F_MULTI, &message);
+        if family == s::AF_INET6 && matches!(state, s::TCP_LISTEN | s::TCP_CLOSE) {
+            out.attribute(n::INET_DIAG_SKV6ONLY, &[u8::from(inet.v6_only())]);
+        }
     }
     Ok(())
 }

@@ -57,6 +57,26 @@ pub fn requests(datagram: &[u8]) -> Vec<Request<'_>> {
     found
 }
 
+/// The longest datagram of more than one message (`NLMSG_GOODSIZE`): who asks has room for a page.
+const GOOD_SIZE: usize = 3776;
+
+/// The same messages in datagrams that a page has room for.
+pub fn regroup(datagrams: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut out: Vec<Vec<u8>> = Vec::new();
+    for message in datagrams.iter().flat_map(|d| requests(d)) {
+        let len = message.whole.len().next_multiple_of(4);
+        match out.last_mut() {
+            Some(last) if last.len() + len <= GOOD_SIZE => last.extend_from_slice(message.whole),
+            _ => out.push(message.whole.to_vec()),
+        }
+        // The last one is never empty here.
+        if let Some(last) = out.last_mut() {
+            last.resize(last.len().next_multiple_of(4), 0);
+        }
+    }
+    out
+}
+
 /// Answers, back to back in one datagram.
 pub struct Answer {
     out: Vec<u8>,
@@ -95,8 +115,9 @@ impl Answer {
     }
 
     fn end(&mut self) {
-        let len = (self.out.len() - self.start) as u32;
+        // The kernel counts the padding of attributes into the message.
         self.out.resize(self.out.len().next_multiple_of(4), 0);
+        let len = (self.out.len() - self.start) as u32;
         self.out[self.start..self.start + 4].copy_from_slice(&len.to_ne_bytes());
     }
 
@@ -127,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_padded_and_their_lengths_are_not() {
+    fn messages_are_padded() {
         let mut answer = Answer::new(7, 9);
         answer.begin(16, 2, &1u32);
         answer.attribute(3, b"lo\0");
@@ -140,6 +161,20 @@ mod tests {
         assert_eq!(all[0].attribute(4, 3), Some(&b"lo\0"[..]));
         assert_eq!(all[0].attribute(4, 4), Some(&65_536u32.to_ne_bytes()[..]));
         assert_eq!(all[1].header.kind, n::NLMSG_DONE);
+    }
+
+    #[test]
+    fn long_answers_come_in_pieces_that_a_page_has_room_for() {
+        let mut answer = Answer::new(7, 9);
+        for number in 0..1000u32 {
+            answer.begin(16, n::NLM_F_MULTI, &[number; 8]);
+        }
+        answer.done();
+        let pieces = regroup(&[answer.into_datagram().unwrap()]);
+        assert!(pieces.len() > 10 && pieces.iter().all(|p| p.len() <= GOOD_SIZE));
+        let all: Vec<_> = pieces.iter().flat_map(|p| requests(p)).collect();
+        assert_eq!(all.len(), 1001);
+        assert!(all[..1000].iter().enumerate().all(|(at, m)| m.body == [at as u32; 8].as_bytes()));
     }
 
     #[test]

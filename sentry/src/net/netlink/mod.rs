@@ -1,7 +1,7 @@
 //! Netlink sockets (netlink(7)): requests to the kernel that are answered at once.
 
 mod diag;
-mod message;
+pub mod message;
 mod route;
 
 use std::any::Any;
@@ -75,6 +75,8 @@ struct State {
 
 /// Answers that nobody has read yet.
 const QUEUED_MAX: usize = 4096;
+/// Their bytes.
+const QUEUED_BYTES: usize = 16 << 20;
 
 /// socket(2) for AF_NETLINK.
 pub fn create(net: &Arc<NetNamespace>, owner: Owner, kind: u32, protocol: i32) -> Result<Arc<Socket>> {
@@ -112,16 +114,31 @@ impl NetlinkSocket {
         Ok(port)
     }
 
-    fn answer(&self, request: &Request<'_>, port: u32, privileged: bool) -> Option<Vec<u8>> {
+    /// The datagrams that answer a request.
+    fn answer(&self, request: &Request<'_>, port: u32, privileged: bool) -> Vec<Vec<u8>> {
         let flags = request.header.flags;
         if flags & n::NLM_F_REQUEST == 0 || request.header.kind < n::NLMSG_MIN_TYPE {
-            return None;
+            return Vec::new();
         }
         let mut out = Answer::new(request.header.seq, port);
+        if let Some(answered) = self.net.stack().query(&self.net, self.protocol, request, port) {
+            let mut datagrams = match answered {
+                Ok(datagrams) => datagrams,
+                Err(e) => {
+                    out.error(request, Some(e));
+                    Vec::new()
+                }
+            };
+            if !datagrams.is_empty() && !request.is_dump() && flags & n::NLM_F_ACK != 0 {
+                out.error(request, None);
+            }
+            datagrams.extend(out.into_datagram());
+            return datagrams;
+        }
         let done = match self.protocol {
             n::NETLINK_ROUTE => route::answer(self.net.stack().as_ref(), request, privileged, &mut out),
             n::NETLINK_SOCK_DIAG => diag::answer(&self.net, request, &mut out),
-            _ => return None,
+            _ => return Vec::new(),
         };
         match done {
             Err(e) => out.error(request, Some(e)),
@@ -129,7 +146,7 @@ impl NetlinkSocket {
             Ok(()) if flags & n::NLM_F_ACK != 0 => out.error(request, None),
             Ok(()) => {}
         }
-        out.into_datagram()
+        out.into_datagram().into_iter().collect()
     }
 }
 
@@ -198,11 +215,14 @@ impl Protocol for NetlinkSocket {
         if to.pid != 0 {
             return Err(Errno::ECONNREFUSED);
         }
-        let answers: Vec<_> =
-            message::requests(message.data).iter().filter_map(|r| self.answer(r, port, privileged)).collect();
+        let answers: Vec<_> = message::requests(message.data)
+            .iter()
+            .flat_map(|r| message::regroup(&self.answer(r, port, privileged)))
+            .collect();
         {
             let mut state = self.state.lock();
-            if state.queue.len() + answers.len() > QUEUED_MAX {
+            let bytes: usize = state.queue.iter().chain(&answers).map(Vec::len).sum();
+            if state.queue.len() + answers.len() > QUEUED_MAX || bytes > QUEUED_BYTES {
                 return Err(Errno::ENOBUFS);
             }
             state.queue.extend(answers);

@@ -204,9 +204,29 @@ fn route_to(stack: &dyn NetStack, request: &Request<'_>, family: u16, out: &mut 
     }
     let interfaces = stack.interfaces();
     let interface = interfaces.first().ok_or(Errno::ENETUNREACH)?;
+    if to.is_ipv4() {
+        // What v4 answers with is a cached route, which belongs to no table.
+        let message = RtMsg {
+            family: AF_INET as u8,
+            dst_len: 32,
+            table: n::RT_TABLE_MAIN,
+            protocol: n::RTPROT_UNSPEC,
+            scope: n::RT_SCOPE_UNIVERSE,
+            kind: n::RTN_LOCAL,
+            flags: n::RTCF_LOCAL | n::RTM_F_CLONED,
+            ..RtMsg::default()
+        };
+        out.begin(n::RTM_NEWROUTE, 0, &message);
+        out.number(n::RTA_TABLE, u32::from(n::RT_TABLE_MAIN));
+        out.attribute(n::RTA_DST, &octets(to));
+        out.number(n::RTA_OIF, interface.index);
+        out.attribute(n::RTA_PREFSRC, &octets(to));
+        out.attribute(n::RTA_CACHEINFO, &[0; 32]);
+        return Ok(());
+    }
     let found = Route {
         to,
-        prefix: if to.is_ipv4() { 32 } else { 128 },
+        prefix: 128,
         table: n::RT_TABLE_LOCAL,
         scope: n::RT_SCOPE_UNIVERSE,
         kind: n::RTN_LOCAL,

@@ -1,0 +1,297 @@
+//! An address space in a stub, and the places of its threads.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::code::Entry;
+use super::context::TrapContext;
+use super::deaths::Deaths;
+use super::kick;
+use super::slots::{self, SLOT, Slot, SlotFile, offset};
+use crate::stub::layout;
+use crate::stub::orders::Order;
+use crate::stub::process::{HostThread, Stub};
+use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Title};
+
+/// So many threads that no task uses are kept for the next ones: each has its filter already.
+const IDLE: usize = 16;
+/// How long other threads of a stub may take to end before an `execve`.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Tells of an end.
+pub type Tell = Arc<dyn Fn() + Send + Sync>;
+
+/// What all stubs of a sandbox share.
+pub struct Shared {
+    /// The slots.
+    pub slots: Arc<SlotFile>,
+    /// Their file's number in the mappers' descriptor table.
+    pub number: i32,
+    /// Tells of the ends of stubs.
+    pub deaths: Deaths,
+}
+
+/// A thread of a stub and its slot.
+pub struct Place {
+    /// Its slot, which stays its stub's to the end.
+    pub slot: Arc<Slot>,
+    /// The thread.
+    pub thread: HostThread,
+    /// How often it is known to have stopped.
+    pub seen: u32,
+    /// It has not stopped yet.
+    pub fresh: bool,
+}
+
+/// The places of a stub.
+pub struct Places {
+    stub: Arc<Stub>,
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Every slot, in the order of their addresses.
+    slots: Vec<Arc<Slot>>,
+    /// Threads that stand in their handler for who needs one.
+    idle: Vec<Place>,
+    /// Threads that were told to end. Their slots are free when they have.
+    ended: Vec<Place>,
+    /// How many places contexts have.
+    used: usize,
+    /// Who wants to hear of the stub's end, by the address of their slot.
+    mourners: HashMap<u64, Tell>,
+}
+
+impl Places {
+    fn new(stub: Arc<Stub>, shared: Arc<Shared>) -> Arc<Self> {
+        let places = Arc::new(Self { stub, shared, state: Mutex::default() });
+        places.shared.deaths.watch(&places.stub, &places);
+        places
+    }
+
+    /// Wakes whoever waits for a thread of the stub, which has ended.
+    pub fn stub_has_ended(&self) {
+        self.stub.kill();
+        let (slots, mourners) = {
+            let mut state = self.state.lock();
+            (state.slots.clone(), std::mem::take(&mut state.mourners))
+        };
+        for slot in slots {
+            slots::bump(slot.word(offset::POSTED));
+        }
+        mourners.into_values().for_each(|tell| tell());
+    }
+
+    /// Calls `tell` when the stub ends, if the context with this slot still has it then.
+    pub fn mourn(&self, slot: &Slot, tell: Tell) {
+        self.state.lock().mourners.insert(slot.address(), tell);
+        if self.stub.is_dead() {
+            self.stub_has_ended();
+        }
+    }
+
+    /// A place for a context.
+    fn take(&self) -> Result<Place, PlatformError> {
+        let free = {
+            let mut state = self.state.lock();
+            if let Some(place) = state.idle.pop() {
+                state.used += 1;
+                return Ok(place);
+            }
+            let gone = state.ended.iter().position(|p| self.is_gone(p));
+            gone.map(|i| state.ended.swap_remove(i).slot)
+        };
+        let (slot, orders) = match free {
+            Some(slot) => (slot, Vec::new()),
+            None => self.map_slot()?,
+        };
+        slot.reset();
+        let thread = self.stub.bear_thread(&orders, Entry::Thread.address(), slot.address() + SLOT as u64);
+        let thread = thread?;
+        self.state.lock().used += 1;
+        Ok(Place { slot, thread, seen: 0, fresh: true })
+    }
+
+    /// A new slot, and the orders that put it in place.
+    fn map_slot(&self) -> Result<(Arc<Slot>, Vec<Order>), PlatformError> {
+        let mut state = self.state.lock();
+        let address = layout::SLOTS + (state.slots.len() * SLOT) as u64;
+        if address + SLOT as u64 > layout::END {
+            return Err(PlatformError::Host(libc::EAGAIN));
+        }
+        let slot = Arc::new(self.shared.slots.take(address)?);
+        state.slots.push(slot.clone());
+        let flags = (libc::MAP_SHARED | libc::MAP_FIXED) as u64;
+        let prot = (libc::PROT_READ | libc::PROT_WRITE) as u64;
+        let size = SLOT as u64;
+        let orders = vec![
+            Order::new(libc::SYS_mmap, &[address, size, prot, flags, self.shared.number as u64, slot.offset()]),
+            Order::new(libc::SYS_madvise, &[address, size, libc::MADV_DONTFORK as u64]),
+        ];
+        Ok((slot, orders))
+    }
+
+    /// Takes back the place of a context that is done with it.
+    pub fn give_back(&self, place: Place) {
+        let mut state = self.state.lock();
+        state.used -= 1;
+        let forgotten = state.mourners.remove(&place.slot.address());
+        if state.idle.len() < IDLE {
+            state.idle.push(place);
+        } else {
+            place.end();
+            state.ended.push(place);
+        }
+        drop(state);
+        drop(forgotten);
+    }
+
+    /// A context has ended whose thread is dead.
+    pub fn give_up(&self) {
+        self.state.lock().used -= 1;
+    }
+
+    /// Whether the host knows the thread no more. It is not to be asked of one that may still be wanted: one that lives is
+    /// kicked.
+    fn is_gone(&self, place: &Place) -> bool {
+        let thread = [self.stub.inner_pid() as u64, place.thread.inner as u64, kick::SIGNAL as u64];
+        self.stub.order(&[Order::new(libc::SYS_tgkill, &thread)]) == Err(PlatformError::Host(libc::ESRCH))
+    }
+
+    /// Makes sure that no other thread than that of one context lives: what a program left behind must not run in the
+    /// memory of the next, which may have other rights.
+    fn be_alone(&self) -> Result<(), PlatformError> {
+        let by = Instant::now() + PATIENCE;
+        loop {
+            let alone = {
+                let mut state = self.state.lock();
+                let State { idle, ended, .. } = &mut *state;
+                for place in idle.drain(..) {
+                    place.end();
+                    ended.push(place);
+                }
+                state.used <= 1 && state.ended.iter().all(|p| self.is_gone(p))
+            };
+            if alone {
+                return Ok(());
+            }
+            if Instant::now() > by {
+                self.stub.kill();
+                return Err(PlatformError::Dead);
+            }
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+}
+
+impl Place {
+    /// Lets the thread end.
+    fn end(&self) {
+        use std::sync::atomic::Ordering;
+        self.slot.word(offset::ACTION).store(super::code::action::EXIT, Ordering::SeqCst);
+        slots::bump(self.slot.word(offset::ANSWERED));
+    }
+}
+
+/// See the module. Orders to the mapper block the calling thread, which serves one task only.
+pub struct Space {
+    stub: Arc<Stub>,
+    places: Arc<Places>,
+}
+
+impl Space {
+    /// The address space of `stub`.
+    pub fn new(stub: Arc<Stub>, shared: Arc<Shared>) -> Self {
+        let places = Places::new(stub.clone(), shared);
+        Self { stub, places }
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        // The lead outlives its address space, and ends with the sandbox.
+        if !self.stub.is_lead() {
+            self.kill();
+        }
+    }
+}
+
+impl AddressSpace for Space {
+    fn poll_apply(
+        &self,
+        _: &mut std::task::Context<'_>,
+        changes: &[Change],
+    ) -> Poll<Result<(), (usize, PlatformError)>> {
+        Poll::Ready(self.stub.apply(changes))
+    }
+
+    fn poll_fork(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Arc<dyn AddressSpace>, PlatformError>> {
+        let shared = self.places.shared.clone();
+        Poll::Ready(self.stub.fork().map(|stub| Arc::new(Self::new(stub, shared)) as Arc<dyn AddressSpace>))
+    }
+
+    fn poll_clear(&self, _: &mut std::task::Context<'_>) -> Poll<Result<(), PlatformError>> {
+        Poll::Ready(self.places.be_alone().and_then(|()| self.stub.clear()))
+    }
+
+    fn poll_context(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>> {
+        Poll::Ready(
+            self.places.take().map(|place| {
+                Box::new(TrapContext::new(self.stub.clone(), self.places.clone(), place)) as Box<dyn Context>
+            }),
+        )
+    }
+
+    fn set_title(&self, title: &Title) {
+        self.stub.set_title(title);
+    }
+
+    fn set_name(&self, name: &[u8]) {
+        self.stub.set_name(name);
+    }
+
+    fn leave_session(&self) {
+        self.stub.leave_session();
+    }
+
+    fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
+        self.stub.read(from, to)
+    }
+
+    fn write(&self, to: u64, from: &[u8]) -> Result<(), MemoryFault> {
+        self.stub.write(to, from)
+    }
+
+    fn cpu_time(&self) -> Duration {
+        self.stub.cpu_time()
+    }
+
+    fn peak_resident_bytes(&self) -> Option<u64> {
+        Some(self.stub.peak_resident_bytes()).filter(|&bytes| bytes > 0)
+    }
+
+    fn minor_faults(&self) -> u64 {
+        self.stub.minor_faults()
+    }
+
+    fn pid_hint(&self) -> Option<u32> {
+        u32::try_from(self.stub.inner_pid()).ok()
+    }
+
+    fn host_pid(&self) -> Option<u32> {
+        u32::try_from(self.stub.host_pid()).ok()
+    }
+
+    fn kill(&self) {
+        self.stub.kill();
+    }
+}
+
+/// Places as who watches for deaths knows them.
+pub type Watched = Weak<Places>;

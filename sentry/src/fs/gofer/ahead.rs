@@ -1,0 +1,131 @@
+//! Who lists a directory looks its names up next (`find`, `ls -l`, `tar`): they are asked for many at a time.
+//!
+//! The names of the directories that were listed last are remembered in their order. The first of them that is looked up
+//! brings those behind it along, more each time, for as long as what was brought is used.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::inode::GoferInode;
+use super::node::Node;
+use crate::sync::{Mutex, Rank};
+
+/// How many directories are remembered: as many as a search is deep.
+const DIRECTORIES: usize = 16;
+/// How many names of one.
+const NAMES: usize = 16_384;
+/// How many names are brought along at first, and at most.
+const WINDOW: (usize, usize) = (4, 60);
+
+/// See the module.
+pub(super) struct Ahead {
+    /// The one that was used last at the end.
+    listed: Mutex<VecDeque<Listed>>,
+}
+
+/// A directory that was listed.
+struct Listed {
+    key: (u64, u64),
+    names: Vec<Box<[u8]>>,
+    /// Behind the last name that was asked for.
+    next: usize,
+    window: usize,
+    /// What was brought along and not used yet, and what [`Node::names_valid`] was then.
+    brought: HashMap<Box<[u8]>, (Arc<GoferInode>, Option<u64>)>,
+}
+
+impl Ahead {
+    pub fn new() -> Self {
+        Self { listed: Mutex::new(Rank::Leaf, VecDeque::new()) }
+    }
+
+    /// These names were listed in a directory, from its beginning or behind those before.
+    pub fn listed<'a>(&self, directory: &Node, beginning: bool, names: impl Iterator<Item = &'a [u8]>) {
+        if directory.names_valid().is_none() {
+            return;
+        }
+        let names = names.filter(|&name| name != b"." && name != b"..").map(Box::from);
+        let mut listed = self.listed.lock();
+        let at = listed.iter().position(|l| l.key == directory.key);
+        let old = match at.and_then(|at| listed.remove(at)) {
+            Some(mut known) if !beginning => {
+                let room = NAMES.saturating_sub(known.names.len());
+                known.names.extend(names.take(room));
+                listed.push_back(known);
+                None
+            }
+            old => {
+                let names = names.take(NAMES).collect();
+                let new = Listed { key: directory.key, names, next: 0, window: WINDOW.0, brought: HashMap::new() };
+                listed.push_back(new);
+                old
+            }
+        };
+        let surplus = if listed.len() > DIRECTORIES { listed.pop_front() } else { None };
+        // An inode's end takes a lock of this rank.
+        drop(listed);
+        drop((old, surplus));
+    }
+
+    /// What was brought along under this name, if it is still true.
+    pub fn take(&self, directory: &Node, name: &[u8]) -> Option<Arc<GoferInode>> {
+        let brought = {
+            let mut listed = self.listed.lock();
+            listed.iter_mut().find(|l| l.key == directory.key)?.brought.remove(name)
+        };
+        let (inode, valid) = brought?;
+        (valid.is_some() && valid == directory.names_valid()).then_some(inode)
+    }
+
+    /// Whether something was brought along under this name.
+    #[cfg(test)]
+    pub fn has_brought(&self, directory: &Node, name: &[u8]) -> bool {
+        self.listed.lock().iter().any(|l| l.key == directory.key && l.brought.contains_key(name))
+    }
+
+    /// The names to be asked for along with this one.
+    pub fn next(&self, directory: &Node, name: &[u8]) -> Vec<Box<[u8]>> {
+        let mut listed = self.listed.lock();
+        let Some(at) = listed.iter().position(|l| l.key == directory.key) else { return Vec::new() };
+        let Some(mut here) = listed.remove(at) else { return Vec::new() };
+        // Close to where the last one was, or anywhere.
+        let from = here.next.min(here.names.len());
+        let found = here.names[from..].iter().position(|n| **n == *name).map(|n| from + n);
+        let found = found.or_else(|| here.names[..from].iter().position(|n| **n == *name));
+        let mut next = Vec::new();
+        if let Some(found) = found
+            && here.brought.len() <= here.window
+        {
+            next.reserve(here.window);
+            here.next = found + 1;
+            while next.len() < here.window
+                && let Some(name) = here.names.get(here.next)
+            {
+                if !here.brought.contains_key(name) && !directory.knows_child(name) {
+                    next.push(name.clone());
+                }
+                here.next += 1;
+            }
+            here.window = (here.window * 2).min(WINDOW.1);
+        }
+        listed.push_back(here);
+        next
+    }
+
+    /// What was asked for along with another name, when [`Node::names_valid`] was `valid`.
+    pub fn bring(&self, directory: &Node, valid: Option<u64>, inodes: Vec<(Box<[u8]>, Arc<GoferInode>)>) {
+        let mut replaced = Vec::new();
+        {
+            let mut listed = self.listed.lock();
+            match listed.iter_mut().find(|l| l.key == directory.key) {
+                Some(here) => {
+                    for (name, inode) in inodes {
+                        replaced.extend(here.brought.insert(name, (inode, valid)));
+                    }
+                }
+                None => replaced.extend(inodes.into_iter().map(|(_, inode)| (inode, valid))),
+            }
+        }
+        drop(replaced);
+    }
+}

@@ -1,0 +1,133 @@
+// What TCP_INFO, poll and recv say of a connection on its way to its end; SO_LINGER.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <linux/sockios.h>
+#include <time.h>
+#include <unistd.h>
+
+static int l, a, c;
+static struct sockaddr_in there = {.sin_family = AF_INET};
+static void pair(void) {
+    c = socket(AF_INET, SOCK_STREAM, 0);
+    connect(c, (void *)&there, sizeof there);
+    a = accept(l, NULL, NULL);
+}
+static void settle(void) { usleep(100000); }
+static int state(int s) {
+    struct tcp_info i;
+    socklen_t n = sizeof i;
+    return getsockopt(s, IPPROTO_TCP, TCP_INFO, &i, &n) ? -1 : i.tcpi_state;
+}
+static int events(int s) {
+    struct pollfd p = {.fd = s, .events = POLLIN | POLLOUT | POLLRDHUP | POLLPRI | POLLRDNORM | POLLWRNORM | POLLRDBAND | POLLWRBAND};
+    poll(&p, 1, 0);
+    return p.revents;
+}
+static void show(const char *what) {
+    settle();
+    printf("%s: client %d %#x, server %d %#x\n", what, state(c), events(c), state(a), events(a));
+}
+static void end(void) { close(a), close(c); }
+static void got(const char *what, int s, int flags) {
+    char text[64] = "";
+    ssize_t n = recv(s, text, 63, flags | MSG_DONTWAIT);
+    printf("%s: %zd %s\n", what, n, n < 0 ? strerror(errno) : text);
+}
+static int bytes(int s, unsigned long what) {
+    int n = -1;
+    return ioctl(s, what, &n) ? -errno : n;
+}
+
+int main(void) {
+    l = socket(AF_INET, SOCK_STREAM, 0);
+    there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    bind(l, (void *)&there, sizeof there);
+    listen(l, 8);
+    socklen_t n = sizeof there;
+    getsockname(l, (void *)&there, &n);
+
+    pair();
+    show("connected");
+    printf("at mark %d, to read %d, unsent %d, of a listener %d\n", bytes(c, SIOCATMARK), bytes(c, SIOCINQ),
+           bytes(c, SIOCOUTQ), bytes(l, SIOCINQ));
+    send(c, "12345", 5, 0);
+    settle();
+    printf("to read %d\n", bytes(a, SIOCINQ));
+    shutdown(c, SHUT_WR);
+    show("client half closed");
+    printf("to read %d\n", bytes(a, SIOCINQ));
+    got("peek", a, MSG_PEEK);
+    got("read", a, 0);
+    got("end", a, 0);
+    got("end again", a, 0);
+    close(a);
+    settle();
+    printf("server closed: client %d %#x\n", state(c), events(c));
+    close(c);
+
+    pair();
+    shutdown(a, SHUT_RD);
+    show("server shut for reading");
+    send(c, "late", 4, 0);
+    settle();
+    got("shut for reading, and yet", a, 0);
+    got("then", a, 0);
+    end();
+
+    pair();
+    send(c, "unread", 6, 0);
+    settle();
+    close(a);
+    settle();
+    printf("closed over unread bytes: client %d %#x\n", state(c), events(c));
+    got("reset", c, 0);
+    got("after the reset", c, 0);
+    printf("send: %s\n", send(c, "x", 1, MSG_NOSIGNAL) < 0 ? strerror(errno) : "ok");
+    close(c);
+
+    pair();
+    close(a);
+    show("closed");
+    printf("first send: %zd\n", send(c, "x", 1, MSG_NOSIGNAL));
+    settle();
+    printf("second: %s\n", send(c, "x", 1, MSG_NOSIGNAL) < 0 ? strerror(errno) : "ok");
+    got("read", c, 0);
+    close(c);
+
+    struct linger linger = {1, 0};
+    pair();
+    setsockopt(a, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    close(a);
+    settle();
+    printf("linger 0: client %d %#x\n", state(c), events(c));
+    got("reset", c, 0);
+    got("end", c, 0);
+    close(c);
+
+    pair();
+    linger.l_linger = 3;
+    setsockopt(a, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    n = sizeof linger;
+    memset(&linger, 0, sizeof linger);
+    getsockopt(a, SOL_SOCKET, SO_LINGER, &linger, &n);
+    printf("linger %d %d length %u\n", linger.l_onoff, linger.l_linger, n);
+    send(a, "bye", 3, 0);
+    time_t before = time(NULL);
+    close(a);
+    printf("waited %d\n", time(NULL) - before > 1);
+    settle();
+    got("last", c, 0);
+    got("end", c, 0);
+    close(c);
+    printf("short linger: %s\n", setsockopt(l, SOL_SOCKET, SO_LINGER, &linger, 4) ? strerror(errno) : "ok");
+    close(l);
+    return 0;
+}

@@ -1,0 +1,190 @@
+//! kill -9, of everybody, at each step.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::engine::as_root;
+use crate::scene::{ID, Scene, murder};
+
+/// When a verb is killed, in milliseconds from its start: on an idle machine they end after some 20.
+const MOMENTS: [u64; 12] = [0, 1, 2, 3, 5, 7, 9, 12, 16, 22, 35, 60];
+
+fn verb_killed(before: &[&[&str]], verb: &[&str]) {
+    for moment in MOMENTS {
+        let scene = Scene::new(&["sleep", "1000"]);
+        let with_bundle = |arguments: &[&str]| -> Vec<String> {
+            arguments.iter().map(|a| if *a == "BUNDLE" { scene.bundle.path() } else { a }.to_owned()).collect()
+        };
+        let words = |arguments: &'_ [String]| -> Vec<&'static str> {
+            arguments.iter().map(|a| &*Box::leak(a.clone().into_boxed_str())).collect()
+        };
+        for arguments in before {
+            scene.ok(&words(&with_bundle(arguments)));
+        }
+        let mut child = scene.spawn(&words(&with_bundle(verb)));
+        std::thread::sleep(Duration::from_millis(moment));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Whatever it was at, others get an answer in time.
+        scene.bundle.run(&["state", ID]);
+        scene.bundle.run(&["kill", ID, "TERM"]);
+        scene.delete();
+    }
+}
+
+#[test]
+fn a_killed_create_leaves_nothing() {
+    verb_killed(&[], &["create", "--bundle", "BUNDLE", ID]);
+}
+
+#[test]
+fn a_killed_run_leaves_nothing() {
+    verb_killed(&[], &["run", "--bundle", "BUNDLE", ID]);
+}
+
+#[test]
+fn a_killed_start_leaves_nothing() {
+    verb_killed(&[&["create", "--bundle", "BUNDLE", ID]], &["start", ID]);
+}
+
+#[test]
+fn a_killed_exec_leaves_nothing() {
+    let before: &[&[&str]] = &[&["create", "--bundle", "BUNDLE", ID], &["start", ID]];
+    verb_killed(before, &["exec", ID, "sleep", "1000"]);
+}
+
+#[test]
+fn a_killed_delete_can_be_repeated() {
+    let before: &[&[&str]] = &[&["create", "--bundle", "BUNDLE", ID], &["start", ID]];
+    verb_killed(before, &["delete", "--force", ID]);
+}
+
+fn assert_stopped(scene: &Scene) {
+    scene.bundle.await_status(ID, "stopped");
+    assert!(scene.refused(&["kill", ID, "TERM"]).contains("container not running"));
+    assert!(scene.refused(&["exec", ID, "true"]).contains("cannot exec in a stopped container"));
+    assert!(scene.refused(&["start", ID]).contains("cannot start a container that has stopped"));
+    assert!(scene.refused(&["pause", ID]).contains("container not running"));
+    assert_eq!(scene.ok(&["ps", "-f", "json", ID]).out, "[]\n");
+}
+
+/// A container that was created, one that runs, one that is paused.
+fn at_each_step(check: impl Fn(&Scene)) {
+    for step in ["created", "running", "paused"] {
+        let scene = Scene::new(&["sh", "-c", "sleep 1000 & wait"]);
+        scene.ok(&["create", "--bundle", scene.bundle.path(), ID]);
+        if step != "created" {
+            scene.ok(&["start", ID]);
+        }
+        if step == "paused" {
+            scene.ok(&["pause", ID]);
+        }
+        assert_eq!(scene.bundle.state(ID)["status"], step);
+        check(&scene);
+        scene.delete();
+    }
+}
+
+#[test]
+fn a_container_ends_with_its_lead() {
+    at_each_step(|scene| {
+        murder(scene.processes().lead);
+        assert_stopped(scene);
+    });
+}
+
+#[test]
+fn a_container_ends_with_its_sentry() {
+    at_each_step(|scene| {
+        murder(scene.processes().sentry);
+        assert_stopped(scene);
+    });
+}
+
+#[test]
+fn a_killed_lead_and_sentry_are_deleted_without_force() {
+    for who in [0, 1] {
+        let scene = Scene::running();
+        let processes = scene.processes();
+        murder(if who == 0 { processes.lead } else { processes.sentry });
+        scene.bundle.await_status(ID, "stopped");
+        scene.ok(&["delete", ID]);
+        scene.assert_nothing_left();
+    }
+}
+
+#[test]
+fn without_its_gofer_a_container_has_no_files() {
+    at_each_step(|scene| {
+        murder(scene.processes().gofer);
+        // It may or may not go on, but it can be asked and ended.
+        if scene.bundle.state(ID)["status"] == "running" {
+            let error = scene.refused(&["exec", ID, "ls", "/etc"]);
+            assert!(error.contains("exec"), "{error}");
+        }
+        scene.bundle.run(&["kill", ID, "KILL"]);
+        scene.bundle.await_status(ID, "stopped");
+    });
+}
+
+#[test]
+fn a_killed_stub_is_a_killed_process() {
+    let scene = Scene::new(&["sh", "-c", "sh -c 'sleep 1000; true'; exit $?"]);
+    scene.ok(&["create", "--bundle", scene.bundle.path(), ID]);
+    let lead = scene.processes().lead;
+    scene.ok(&["start", ID]);
+    let stubs = loop {
+        let pids: Vec<i32> = serde_json::from_str(&scene.ok(&["ps", "-f", "json", ID]).out).unwrap();
+        if pids.len() == 3 {
+            break pids;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let child = stubs.iter().find(|pid| parent(**pid) == lead.as_raw()).expect("init has a child");
+    murder(Pid::from_raw(*child));
+    // Init has reaped it, with the status of a killed one, and ended.
+    scene.bundle.await_status(ID, "stopped");
+    scene.delete();
+}
+
+fn parent(pid: i32) -> i32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("PPid:"));
+    line.and_then(|l| l.trim().parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn without_conmon_podman_can_still_remove_a_container() {
+    as_root(|podman| {
+        podman.start("c", "while :; do echo tick; sleep 0.05; done");
+        let monitor: i32 = podman.inspect("c", ".State.ConmonPid").parse().unwrap();
+        let lead: i32 = podman.inspect("c", ".State.Pid").parse().unwrap();
+        murder(Pid::from_raw(monitor));
+        podman.ok(&["rm", "-f", "-t", "0", "c"]);
+        for _ in 0..500 {
+            if !std::path::Path::new(&format!("/proc/{lead}/exe")).exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let state = std::fs::read_to_string(format!("/proc/{lead}/stat")).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+        assert_eq!(podman.ok(&["ps", "-a", "-q"]), "");
+    });
+}
+
+#[test]
+fn a_killed_podman_leaves_the_container_to_the_next() {
+    as_root(|podman| {
+        for moment in [0, 50, 100, 200, 400] {
+            let mut child = podman.spawn(&["run", "--name", "c", "--network=none", "busybox", "sleep", "1000"]);
+            std::thread::sleep(Duration::from_millis(moment));
+            let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
+            child.wait().unwrap();
+            podman.run(&["rm", "-f", "-t", "0", "c"]);
+        }
+        assert_eq!(podman.ok(&["ps", "-a", "-q"]), "");
+    });
+}
