@@ -14,6 +14,9 @@ use crate::Result;
 use crate::fs::OpenFile;
 use crate::fs::file::Mappable;
 
+/// The end of the addresses that Linux gives an application.
+const TASK_SIZE: u64 = (1 << 47) - PAGE_SIZE;
+
 /// Limits that apply to a change, read from the process beforehand.
 #[derive(Clone, Copy, Debug)]
 pub struct MapLimits {
@@ -150,9 +153,9 @@ impl MemoryManager {
             return Err(Errno::EINVAL);
         }
         let len = page_round_up(len).ok_or(Errno::EINVAL)?;
-        if !is_application_range(start, len) {
-            return Err(Errno::EINVAL);
-        }
+        // Behind the application's part there is nothing that it could take away, up to Linux's end of it all.
+        start.checked_add(len).filter(|&end| end <= TASK_SIZE).ok_or(Errno::EINVAL)?;
+        let len = len.min(moat_platform::APPLICATION_END.saturating_sub(start));
         let guard = self.lock_map().await;
         let nothing = {
             let vmas = self.vmas.lock();
