@@ -66,8 +66,10 @@ fn pause_halts_it_and_resume_lets_it_go_on() {
 #[test]
 fn processes_and_metrics_are_told() {
     let Some(containerd) = Containerd::new() else { return };
-    containerd.start("c", "exec sleep 1000");
+    containerd.start("c", "sleep 1000 & : > /tmp/ready; wait");
+    let script = "until [ -e /tmp/ready ]; do sleep 0.05; done";
+    containerd.ok(&["tasks", "exec", "--exec-id", "e", "c", "/bin/sh", "-c", script]);
     let processes = containerd.ok(&["tasks", "ps", "c"]);
-    assert_eq!(processes.lines().count(), 2, "{processes}");
+    assert_eq!(processes.lines().count(), 3, "a heading, a shell and its child: {processes}");
     assert!(containerd.ok(&["tasks", "metrics", "c"]).contains("memory.usage_in_bytes"));
 }

@@ -1,6 +1,6 @@
 //! kill -9, of everybody, at each step.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -129,24 +129,35 @@ fn without_its_gofer_a_container_has_no_files() {
     });
 }
 
+/// `script` is what init's only child does.
+fn stub_killed(script: &str) {
+    let scene = Scene::new(&["sh", "-c", &format!("sh -c '{script}'; exit $?")]);
+    let mut run = scene.spawn(&["run", "--bundle", scene.bundle.path(), ID]);
+    let began = Instant::now();
+    let child = loop {
+        assert!(began.elapsed() < Duration::from_secs(20), "init has no child");
+        std::thread::sleep(Duration::from_millis(50));
+        let said = scene.bundle.run(&["ps", "-f", "json", ID]);
+        let pids: Vec<i32> = serde_json::from_str(&said.out).unwrap_or_default();
+        if let Some(child) = pids.iter().find(|pid| pids.contains(&parent(**pid))) {
+            break *child;
+        }
+    };
+    murder(Pid::from_raw(child));
+    // Its parent has reaped it.
+    let status = moat_tests::bundle::wait(&mut run, Duration::from_secs(20));
+    assert_eq!(status.and_then(|s| s.code()), Some(137));
+    scene.assert_nothing_left();
+}
+
 #[test]
 fn a_killed_stub_is_a_killed_process() {
-    let scene = Scene::new(&["sh", "-c", "sh -c 'sleep 1000; true'; exit $?"]);
-    scene.ok(&["create", "--bundle", scene.bundle.path(), ID]);
-    let lead = scene.processes().lead;
-    scene.ok(&["start", ID]);
-    let stubs = loop {
-        let pids: Vec<i32> = serde_json::from_str(&scene.ok(&["ps", "-f", "json", ID]).out).unwrap();
-        if pids.len() == 3 {
-            break pids;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let child = stubs.iter().find(|pid| parent(**pid) == lead.as_raw()).expect("init has a child");
-    murder(Pid::from_raw(*child));
-    // Init has reaped it, with the status of a killed one, and ended.
-    scene.bundle.await_status(ID, "stopped");
-    scene.delete();
+    stub_killed("while :; do :; done");
+}
+
+#[test]
+fn a_stub_that_is_killed_in_its_sleep_is_a_killed_process() {
+    stub_killed("exec sleep 1000");
 }
 
 fn parent(pid: i32) -> i32 {

@@ -5,12 +5,11 @@ use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use moat_tests::bundle::Bundle;
+use moat_tests::said::Said;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-
-use moat_tests::bundle::Bundle;
-use moat_tests::said::Said;
 
 /// How long traces may take to go.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -236,7 +236,8 @@ fn update_changes_how_many_processes_there_can_be() {
     bundle.run(&["start", "c1"]);
     let fork = ["exec", "c1", "sh", "-c", "sleep 0 & sleep 0 & sleep 0 & sleep 0 & wait; echo done"];
     assert_eq!(bundle.run(&fork).out, "done\n");
-    assert_eq!(bundle.run(&["update", "--pids-limit", "3", "c1"]).code, 0);
+    let said = bundle.run(&["update", "--pids-limit", "3", "c1"]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
     let said = bundle.run(&fork);
     assert!(said.err.contains("can't fork"), "{said:?}");
     assert_eq!(bundle.run(&["update", "--pids-limit", "-1", "c1"]).code, 0);

@@ -21,7 +21,7 @@ use moat_tests::debian;
 use moat_tests::run::{self, Ending, Network, Place, Run, Subject};
 
 /// The platforms that exist.
-const PLATFORMS: &[&str] = &["ptrace"];
+const PLATFORMS: &[&str] = &["ptrace", "trap"];
 
 /// What is done in both worlds.
 #[derive(Clone, Debug)]

@@ -149,6 +149,20 @@ fn names_that_others_make_remove_and_move_are_seen() {
 }
 
 #[test]
+fn a_file_that_others_moved_away_is_not_believed_any_more() {
+    let mounted = Mounted::new(true);
+    fs::create_dir(mounted.path("elsewhere")).unwrap();
+    fs::write(mounted.path("file"), "1").unwrap();
+    let inode = mounted.root().lookup(b"file").unwrap();
+    let _open = open(&inode, OpenFlags::empty());
+    fs::rename(mounted.path("file"), mounted.path("elsewhere/file")).unwrap();
+    mounted.filesystem.catch_up();
+    assert_eq!(inode.attributes().unwrap().size, 1);
+    fs::write(mounted.path("elsewhere/file"), "22").unwrap();
+    assert_eq!(inode.attributes().unwrap().size, 2);
+}
+
+#[test]
 fn a_change_through_another_name_is_seen() {
     let mounted = Mounted::new(true);
     fs::create_dir(mounted.path("elsewhere")).unwrap();
@@ -182,6 +196,30 @@ fn changes_of_our_own_leave_what_is_cached_alone() {
     // One that fails may have been somebody else's doing.
     assert_eq!(root.unlink(b"file", &file), Err(Errno::ENOENT));
     assert_ne!(root.names_valid(), valid);
+}
+
+#[test]
+fn the_lack_of_capabilities_is_remembered_until_somebody_sets_them() {
+    let mounted = Mounted::new(true);
+    fs::write(mounted.path("file"), "").unwrap();
+    let file = mounted.root().lookup(b"file").unwrap();
+    let name = b"security.capability";
+    mounted.filesystem.catch_up();
+    for _ in 0..2 {
+        assert_eq!(file.xattr(name).err(), Some(Errno::ENODATA));
+    }
+    // CAP_NET_RAW, permitted.
+    let mut value = [0; 20];
+    (value[3], value[5]) = (2, 0x20);
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::setxattr(mounted.path("file"), "security.capability", &value, flags).is_err() {
+        // Not root's right everywhere.
+        return;
+    }
+    mounted.filesystem.catch_up();
+    assert_eq!(file.xattr(name).unwrap(), value);
+    file.remove_xattr(name).unwrap();
+    assert_eq!(file.xattr(name).err(), Some(Errno::ENODATA));
 }
 
 #[test]
