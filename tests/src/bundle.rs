@@ -85,6 +85,11 @@ impl Bundle {
             config["process"]["terminal"] = false.into();
             config["process"]["args"] = json!(arguments);
             config["root"]["readonly"] = false.into();
+            if bundle.person.is_none() {
+                // Tests that run at the same time name their containers alike.
+                let name = bundle.directory.path().file_name().unwrap_or_default().to_string_lossy();
+                config["linux"]["cgroupsPath"] = format!("/moat-{}", name.trim_start_matches('.')).into();
+            }
         });
         bundle
     }
