@@ -199,12 +199,7 @@ pub type Further = (&'static str, fn(&dyn AddressSpace));
 
 /// Births a lead for this interception, and tests the platform that `start` makes of it.
 /// Then makes `further` tests, which are for it alone.
-pub fn test(
-    name: &str,
-    interception: Interception,
-    start: impl Fn(Lead) -> Arc<dyn Platform>,
-    further: &[Further],
-) {
+pub fn test(name: &str, interception: Interception, start: impl Fn(Lead) -> Arc<dyn Platform>, further: &[Further]) {
     let newborn = stub::birth::birth(0, interception, || Ok(())).unwrap();
     let platform = start(newborn.finish().unwrap());
     let space = platform.lead().unwrap();
