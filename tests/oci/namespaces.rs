@@ -15,14 +15,14 @@ impl Holder {
     fn new(flags: &[&str]) -> Option<Self> {
         let mut unshare = Command::new("unshare");
         unshare.args(flags).args(["sh", "-c", "echo there; exec sleep 1000"]);
-        let mut child = unshare.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut holder = Self(unshare.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
         let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(holder.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         if line.is_empty() {
             eprintln!("skipped: unshare {flags:?}");
             return None;
         }
-        Some(Self(child))
+        Some(holder)
     }
 
     fn path(&self, kind: &str) -> String {
