@@ -13,7 +13,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use moat_tests::run::{self, Ending, Network, STARTED_BY_A_SHELL, Subject};
 
 /// The platforms that exist.
-const PLATFORMS: &[&str] = &["ptrace"];
+const PLATFORMS: &[&str] = &["ptrace", "trap"];
 
 /// How often a program is run to find out whether it is deterministic.
 const REPETITIONS: usize = 3;

@@ -11,7 +11,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use moat_tests::run::{self, Ending, Network, Subject};
 
 /// The platforms that exist.
-const PLATFORMS: &[&str] = &["ptrace"];
+const PLATFORMS: &[&str] = &["ptrace", "trap"];
 
 fn main() {
     let arguments = Arguments::from_args();

@@ -9,7 +9,7 @@ use moat_abi::stat::{FileType, Statfs};
 use super::{Changes, Client, Handle};
 use crate::protocol::attributes::node_flags;
 use crate::protocol::wire::{Malformed, Reader, is_name};
-use crate::protocol::{self, Attributes, Change, NAME_MAX, Opcode, PATH_MAX, WALK_MAX, XATTR_MAX};
+use crate::protocol::{self, Attributes, Change, NAME_MAX, Opcode, PATH_MAX, WALK_MAX, XATTR_MAX, is_shown};
 
 /// A file that the gofer holds for us.
 #[derive(Debug)]
@@ -436,6 +436,9 @@ impl Client {
     /// The value of an extended attribute.
     pub fn xattr(self: &Arc<Self>, file: &Handle, name: &[u8]) -> Result<Vec<u8>, Errno> {
         check_xattr(name)?;
+        if !is_shown(name) {
+            return Err(Errno::EOPNOTSUPP);
+        }
         let target = protocol::Target { handle: file.id };
         self.ask(
             Opcode::GetXattr,

@@ -30,6 +30,13 @@ pub const WALK_MAX: usize = 64;
 /// The most handles in one close.
 pub const CLOSE_MAX: usize = 1024;
 
+/// Which extended attributes the sentry sees: its applications' own, file capabilities and access lists. What host security
+/// modules or overlay filesystems keep there is nobody's business in a container.
+pub fn is_shown(xattr: &[u8]) -> bool {
+    xattr.starts_with(b"user.")
+        || matches!(xattr, b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default")
+}
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

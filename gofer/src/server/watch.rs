@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use super::number;
 
 /// The most watches for a root: some 1 KiB of kernel memory each, of a number that all processes of a user share.
-const WATCHES_MAX: usize = 16_384;
+const WATCHES_MAX: usize = 8192;
 
 /// The watches of a root.
 pub(super) struct Watches {

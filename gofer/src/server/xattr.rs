@@ -6,14 +6,7 @@ use rustix::io::Errno;
 
 use super::{Answer, Failure, Server, number};
 use crate::protocol::wire::{Reader, Writer};
-use crate::protocol::{self, NAME_MAX, XATTR_MAX};
-
-/// Which of them the sentry sees: its applications' own, file capabilities and access lists. What host security modules
-/// or overlay filesystems keep there is nobody's business in a container.
-fn is_shown(name: &[u8]) -> bool {
-    name.starts_with(b"user.")
-        || matches!(name, b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default")
-}
+use crate::protocol::{self, NAME_MAX, XATTR_MAX, is_shown};
 
 /// A name that is well formed.
 fn name<'a>(body: &mut Reader<'a>) -> Result<&'a [u8], Failure> {

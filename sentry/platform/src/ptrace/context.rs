@@ -31,14 +31,13 @@ enum Cache {
 }
 
 /// What the thread does by stub code before it goes on in the application's.
-#[derive(Clone, Copy)]
 enum Detour {
     /// Nothing.
     None,
     /// Saves its vector state there, for a handler ([`Entry::Handler`]).
     Save(u64),
     /// Takes its registers, which are these, from the frame at its stack pointer ([`Entry::Sigreturn`]).
-    Return { stack: u64, registers: Registers },
+    Return { stack: u64, registers: Box<Registers> },
 }
 
 /// Every so many runs it is looked how much memory the process has used.
@@ -404,11 +403,11 @@ impl Context for PtraceContext {
         self.settle();
         self.result = None;
         self.cache = Cache::Absent;
-        self.detour = Detour::Return { stack, registers: *registers };
+        self.detour = Detour::Return { stack, registers: Box::new(*registers) };
     }
 
     fn stack_pointer(&mut self) -> u64 {
-        match (self.cache, self.detour) {
+        match (self.cache, &self.detour) {
             (Cache::Absent, Detour::None) => self.stack,
             _ => self.registers().rsp,
         }

@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 
@@ -18,9 +18,11 @@ use crate::PlatformError;
 /// The event counter that the handler of SIGCHLD raises, or -1.
 static EVENT: AtomicI32 = AtomicI32::new(-1);
 
-/// Who wants to hear of the end of which thread.
-static WATCHED: std::sync::LazyLock<Mutex<HashMap<i32, Arc<dyn Fn() + Send + Sync>>>> =
-    std::sync::LazyLock::new(Mutex::default);
+/// Who is told of the end of a thread.
+type Tell = Arc<dyn Fn() + Send + Sync>;
+
+/// Those who want to hear of the end of which thread.
+static WATCHED: LazyLock<Mutex<HashMap<i32, Tell>>> = LazyLock::new(Mutex::default);
 
 extern "C" fn handler(_: i32) {
     let one = 1u64;
@@ -96,7 +98,7 @@ fn look() {
 }
 
 /// Calls `tell` once, by another thread, if this tracee ends before [`forget`] is called.
-pub fn watch(tid: i32, tell: Arc<dyn Fn() + Send + Sync>) {
+pub fn watch(tid: i32, tell: Tell) {
     WATCHED.lock().insert(tid, tell);
 }
 

@@ -30,8 +30,14 @@ struct Listed {
     /// Behind the last name that was asked for.
     next: usize,
     window: usize,
-    /// What was brought along and not used yet, and what [`Node::names_valid`] was then.
-    brought: HashMap<Box<[u8]>, (Arc<GoferInode>, Option<u64>)>,
+    /// What was brought along and not used yet.
+    brought: HashMap<Box<[u8]>, Brought>,
+}
+
+/// What was found under a name, and what [`Node::names_valid`] was before it was asked for.
+struct Brought {
+    inode: Arc<GoferInode>,
+    valid: Option<u64>,
 }
 
 impl Ahead {
@@ -73,7 +79,7 @@ impl Ahead {
             let mut listed = self.listed.lock();
             listed.iter_mut().find(|l| l.key == directory.key)?.brought.remove(name)
         };
-        let (inode, valid) = brought?;
+        let Brought { inode, valid } = brought?;
         (valid.is_some() && valid == directory.names_valid()).then_some(inode)
     }
 
@@ -120,10 +126,10 @@ impl Ahead {
             match listed.iter_mut().find(|l| l.key == directory.key) {
                 Some(here) => {
                     for (name, inode) in inodes {
-                        replaced.extend(here.brought.insert(name, (inode, valid)));
+                        replaced.extend(here.brought.insert(name, Brought { inode, valid }));
                     }
                 }
-                None => replaced.extend(inodes.into_iter().map(|(_, inode)| (inode, valid))),
+                None => replaced.extend(inodes.into_iter().map(|(_, inode)| Brought { inode, valid })),
             }
         }
         drop(replaced);

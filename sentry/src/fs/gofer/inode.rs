@@ -331,7 +331,7 @@ impl Inode for GoferInode {
     }
 
     fn xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
-        self.node.client().xattr(&self.node.handle, name)
+        self.node.xattr(name)
     }
 
     fn set_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {

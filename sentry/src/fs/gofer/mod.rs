@@ -40,7 +40,7 @@ use crate::Result;
 use crate::sync::{Mutex, Rank};
 
 /// How many files may have donated descriptors that nobody has open.
-const DESCRIPTORS: usize = 1024;
+const DESCRIPTORS: usize = 4096;
 
 /// One mounted tree.
 pub struct GoferFs {

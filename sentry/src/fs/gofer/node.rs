@@ -59,6 +59,8 @@ struct State {
     fresh: Option<Instant>,
     read: Option<Arc<HostFile>>,
     write: Option<Arc<HostFile>>,
+    /// The count of changes at which it had no file capabilities, which `ls` asks for each time.
+    incapable: Option<u64>,
 }
 
 /// Tells the gofer at once when a deleted file is no longer used, since it takes space until then.
@@ -100,6 +102,7 @@ impl Node {
                     fresh: Some(Instant::now() + FRESH),
                     read: None,
                     write: None,
+                    incapable: None,
                 },
             ),
             append: Mutex::new(Rank::Append, ()),
@@ -211,6 +214,23 @@ impl Node {
         if last {
             self.end.deleted.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// An extended attribute.
+    pub fn xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
+        let capabilities = name == b"security.capability" && self.owned && self.watched.load(Ordering::Acquire);
+        let changes = {
+            let state = self.state.lock();
+            if capabilities && state.incapable == Some(state.changes) {
+                return Err(Errno::ENODATA);
+            }
+            state.changes
+        };
+        let value = self.client().xattr(&self.handle, name);
+        if capabilities && value.as_ref().err() == Some(&Errno::ENODATA) {
+            self.state.lock().incapable = Some(changes);
+        }
+        value
     }
 
     /// The number of the watch that names in this directory are told of by, if what is cached of them may be relied on.

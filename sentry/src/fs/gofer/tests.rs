@@ -185,6 +185,30 @@ fn changes_of_our_own_leave_what_is_cached_alone() {
 }
 
 #[test]
+fn the_lack_of_capabilities_is_remembered_until_somebody_sets_them() {
+    let mounted = Mounted::new(true);
+    fs::write(mounted.path("file"), "").unwrap();
+    let file = mounted.root().lookup(b"file").unwrap();
+    let name = b"security.capability";
+    mounted.filesystem.catch_up();
+    for _ in 0..2 {
+        assert_eq!(file.xattr(name).err(), Some(Errno::ENODATA));
+    }
+    // CAP_NET_RAW, permitted.
+    let mut value = [0; 20];
+    (value[3], value[5]) = (2, 0x20);
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::setxattr(mounted.path("file"), "security.capability", &value, flags).is_err() {
+        // Not root's right everywhere.
+        return;
+    }
+    mounted.filesystem.catch_up();
+    assert_eq!(file.xattr(name).unwrap(), value);
+    file.remove_xattr(name).unwrap();
+    assert_eq!(file.xattr(name).err(), Some(Errno::ENODATA));
+}
+
+#[test]
 fn names_that_were_listed_are_asked_for_together() {
     let mounted = Mounted::new(true);
     for n in 0..100 {
