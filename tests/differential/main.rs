@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use moat_tests::run::{self, Ending, Network, STARTED_BY_A_SHELL, Subject};
+use moat_tests::run::{self, Ending, Network, Place, STARTED_BY_A_SHELL, Subject};
 
 /// The platforms that exist.
 const PLATFORMS: &[&str] = &["ptrace", "trap"];
@@ -50,22 +50,23 @@ fn main() {
 fn agrees(source: &Path, platform: &str, network: Network) -> Result<(), Failed> {
     let moat = run::moat_binary().map_err(text)?;
     let program = compile::compile(source).map_err(text)?;
-    let native = run::natively(subject(&program), network).map_err(text)?;
+    let native = Place::Host { network }.run(subject(&program)).map_err(text)?;
     if let Ending::Timeout = native.ending {
         return Err(format!("natively it {}", native.ending).into());
     }
-    let inside = run::in_moat(&moat, platform, network, subject(&program)).map_err(text)?;
+    let inside = Place::Sandbox { moat: &moat, platform, network }.run(subject(&program)).map_err(text)?;
     run::compare("native", &native, platform, &inside).map_err(Failed::from)
 }
 
 fn is_deterministic(source: &Path) -> Result<(), Failed> {
     let program = compile::compile(source).map_err(text)?;
-    let first = run::natively(subject(&program), Network::Default).map_err(text)?;
+    let here = Place::Host { network: Network::Default };
+    let first = here.run(subject(&program)).map_err(text)?;
     if let Ending::Timeout = first.ending {
         return Err(format!("it {}", first.ending).into());
     }
     for _ in 1..REPETITIONS {
-        let later = run::natively(subject(&program), Network::Default).map_err(text)?;
+        let later = here.run(subject(&program)).map_err(text)?;
         run::compare("first run", &first, "later run", &later)?;
     }
     Ok(())

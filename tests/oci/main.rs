@@ -9,6 +9,7 @@ mod namespaces;
 mod network;
 mod plain;
 mod rootless;
+mod seccomp;
 mod time;
 
 use moat_tests::bundle;

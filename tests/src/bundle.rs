@@ -12,6 +12,7 @@ use crate::run::moat_binary;
 use crate::said::Said;
 
 /// A bundle of a static BusyBox. With it go all containers of its state directory.
+#[derive(Debug)]
 pub struct Bundle {
     directory: tempfile::TempDir,
     person: Option<Person>,
@@ -45,13 +46,24 @@ pub fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
 impl Bundle {
     /// A bundle whose process has these arguments.
     pub fn new(arguments: &[&str]) -> Self {
-        Self::of(None, arguments)
+        let bundle = Self::with_empty_root(arguments);
+        busybox::make_root(&bundle.file("rootfs")).unwrap();
+        bundle
+    }
+
+    /// A bundle in whose root filesystem there is nothing.
+    pub fn with_empty_root(arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("rootfs")).unwrap();
+        Self::of(directory, None, arguments)
     }
 
     /// The same for an ordinary user, with a user namespace; `None` where there can be none.
     pub fn rootless(arguments: &[&str]) -> Option<Self> {
         let person = Person::new().inspect_err(|why| eprintln!("skipped: {why:#}")).ok()?;
-        let bundle = Self::of(Some(person), arguments);
+        let directory = tempfile::tempdir().unwrap();
+        busybox::make_root(&directory.path().join("rootfs")).unwrap();
+        let bundle = Self::of(directory, Some(person), arguments);
         bundle.edit(|config| {
             let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
             namespaces.push(json!({ "type": "network" }));
@@ -59,10 +71,7 @@ impl Bundle {
         Some(bundle)
     }
 
-    fn of(person: Option<Person>, arguments: &[&str]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let rootfs = directory.path().join("rootfs");
-        busybox::make_root(&rootfs).unwrap();
+    fn of(directory: tempfile::TempDir, person: Option<Person>, arguments: &[&str]) -> Self {
         if let Some(person) = &person {
             // Who may not reach the directory in which it was built.
             std::fs::copy(moat_binary().unwrap(), directory.path().join("moat")).unwrap();
@@ -76,6 +85,11 @@ impl Bundle {
             config["process"]["terminal"] = false.into();
             config["process"]["args"] = json!(arguments);
             config["root"]["readonly"] = false.into();
+            if bundle.person.is_none() {
+                // Tests that run at the same time name their containers alike.
+                let name = bundle.directory.path().file_name().unwrap_or_default().to_string_lossy();
+                config["linux"]["cgroupsPath"] = format!("/moat-{}", name.trim_start_matches('.')).into();
+            }
         });
         bundle
     }

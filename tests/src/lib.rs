@@ -2,6 +2,8 @@
 
 pub mod bundle;
 pub mod busybox;
+pub mod container;
+pub mod debian;
 pub mod person;
 pub mod run;
 pub mod said;

@@ -1,5 +1,5 @@
 //! Runs a program natively and in Moat, in the same surroundings, and compares: a fresh directory, which is also where it
-//! lies, nothing on standard input, an environment of three variables.
+//! lies, nothing on standard input, an environment of few variables.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -14,6 +14,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+
+use crate::container::{self, Container};
+
+/// All that a program's environment holds.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("LANG", "C"),
+    ("HOME", "/"),
+    ("TERM", "xterm"),
+];
 
 /// What somebody who holds the output open after the program's end gets.
 const LINGER: Duration = Duration::from_secs(2);
@@ -31,6 +41,32 @@ pub struct Subject<'a> {
     pub starter: &'a [&'a str],
     /// Longer than it takes, also on a busy machine.
     pub timeout: Duration,
+}
+
+/// Where it is run.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// On this machine.
+    Host {
+        /// Its network.
+        network: Network,
+    },
+    /// In a sandbox over this machine's root, by `moat do`.
+    Sandbox {
+        /// The runtime under test.
+        moat: &'a Path,
+        /// Its platform.
+        platform: &'a str,
+        /// Its network.
+        network: Network,
+    },
+    /// In a container with the root of a Debian.
+    Container {
+        /// That root.
+        debian: &'a Path,
+        /// The runtime.
+        runtime: container::Runtime<'a>,
+    },
 }
 
 /// How a program ended.
@@ -137,59 +173,106 @@ impl Network {
     }
 }
 
-/// Runs it on Linux.
-///
-/// # Errors
-/// What keeps it from being run.
-pub fn natively(subject: Subject<'_>, network: Network) -> Result<Run> {
-    in_fresh_directory(subject, None, |_, copy| {
-        let mut command = network.command(subject.starter[0].as_ref());
-        command.args(&subject.starter[1..]).arg(copy);
-        command
-    })
+/// A command that is yet to be started, and what must live as long as it.
+#[derive(Debug)]
+pub struct Ready<'a> {
+    /// The command. Its streams are not set.
+    pub command: Command,
+    place: Place<'a>,
+    /// Goes with it.
+    _directory: Directory,
 }
 
-/// Runs it in a sandbox over the host's root.
-///
-/// # Errors
-/// What keeps it from being run.
-pub fn in_moat(moat: &Path, platform: &str, network: Network, subject: Subject<'_>) -> Result<Run> {
-    in_fresh_directory(subject, Some(moat), |directory, copy| {
-        let directory = directory.to_string_lossy();
-        let mut command = network.command(moat.as_os_str());
-        command.args(["do", "--no-tty", "--rw", "--platform", platform, network.flag()]);
-        command.args(["--volume", &format!("{directory}:{directory}"), "--cwd", &directory, "--"]);
-        command.args(subject.starter).arg(copy);
-        command
-    })
+/// The fresh directory.
+#[derive(Debug)]
+enum Directory {
+    OfHost { _directory: tempfile::TempDir },
+    OfContainer { _container: Box<Container> },
 }
 
-fn in_fresh_directory(
-    subject: Subject<'_>,
-    moat: Option<&Path>,
-    command: impl FnOnce(&Path, &Path) -> Command,
-) -> Result<Run> {
-    let directory = tempfile::Builder::new().prefix("moat-").tempdir().context("create a directory")?;
-    let copy = directory.path().join("program");
-    fs::copy(subject.file, &copy).with_context(|| format!("copy {}", subject.file.display()))?;
-    let mut command = command(directory.path(), &copy);
-    command.env_clear().envs([("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")]);
-    command.envs([("LANG", "C"), ("HOME", "/")]).current_dir(&directory);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A group of its own, so that all of it can be killed.
-    let mut child = command.process_group(0).spawn().with_context(|| format!("start {:?}", command.get_program()))?;
-    let output = reader(child.stdout.take());
-    let errors = reader(child.stderr.take());
-    let ending = wait(&mut child, subject.timeout)?;
-    if let (Ending::Timeout, Some(moat)) = (&ending, moat) {
-        // The sandbox outlives a killed `moat do`, as a container its engine; it is named after its process.
-        let id = format!("do-{}", child.id());
-        Command::new(moat).args(["delete", "--force", &id]).output().context("delete the sandbox")?;
+impl<'a> Place<'a> {
+    /// Makes what it takes to run the subject here: on its standard streams, which are a terminal or not.
+    ///
+    /// # Errors
+    /// What cannot be made.
+    pub fn ready(self, subject: Subject<'_>, terminal: bool) -> Result<Ready<'a>> {
+        let copy_into = |directory: &Path| {
+            let copy = directory.join("program");
+            fs::copy(subject.file, &copy).with_context(|| format!("copy {}", subject.file.display()))?;
+            Ok::<_, anyhow::Error>(copy)
+        };
+        let fresh = || tempfile::Builder::new().prefix("moat-").tempdir().context("create a directory");
+        let (mut command, directory) = match self {
+            Place::Host { network } => {
+                let directory = fresh()?;
+                let mut command = network.command(subject.starter[0].as_ref());
+                command.args(&subject.starter[1..]).arg(copy_into(directory.path())?).current_dir(&directory);
+                (command, Directory::OfHost { _directory: directory })
+            }
+            Place::Sandbox { moat, platform, network } => {
+                let directory = fresh()?;
+                let path = directory.path().to_string_lossy();
+                let mut command = network.command(moat.as_os_str());
+                command.args(["do", "--rw", "--platform", platform, network.flag()]);
+                command.args(if terminal { None } else { Some("--no-tty") });
+                command.args(["--volume", &format!("{path}:{path}"), "--cwd", &path, "--"]).args(subject.starter);
+                command.arg(copy_into(directory.path())?).current_dir(&directory);
+                (command, Directory::OfHost { _directory: directory })
+            }
+            Place::Container { debian, runtime } => {
+                let container = Container::new(debian, runtime)?;
+                copy_into(&container.directory())?;
+                let starter = subject.starter.iter().copied();
+                let arguments: Vec<&str> = starter.chain([container::PROGRAM]).collect();
+                let command = container.command(&arguments, ENVIRONMENT, terminal);
+                (command, Directory::OfContainer { _container: Box::new(container) })
+            }
+        };
+        command.env_clear().envs(ENVIRONMENT.iter().copied());
+        Ok(Ready { command, place: self, _directory: directory })
     }
-    Ok(Run { ending, output: collect(&output), errors: collect(&errors) })
+
+    /// Runs the subject to its end.
+    ///
+    /// # Errors
+    /// What keeps it from being run.
+    pub fn run(self, subject: Subject<'_>) -> Result<Run> {
+        let mut ready = self.ready(subject, false)?;
+        let command = &mut ready.command;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A group of its own, so that all of it can be killed.
+        let mut child =
+            command.process_group(0).spawn().with_context(|| format!("start {:?}", command.get_program()))?;
+        let output = reader(child.stdout.take());
+        let errors = reader(child.stderr.take());
+        let ending = wait(&mut child, subject.timeout)?;
+        if ending == Ending::Timeout {
+            ready.delete(&child)?;
+        }
+        Ok(Run { ending, output: collect(&output), errors: collect(&errors) })
+    }
 }
 
-fn wait(child: &mut Child, timeout: Duration) -> Result<Ending> {
+impl Ready<'_> {
+    /// Deletes the sandbox of a command that was killed: it outlives `moat do`, as a container its engine.
+    ///
+    /// # Errors
+    /// If the runtime cannot be started.
+    pub fn delete(&self, child: &Child) -> Result<()> {
+        if let Place::Sandbox { moat, .. } = self.place {
+            // It is named after its process.
+            let id = format!("do-{}", child.id());
+            Command::new(moat).args(["delete", "--force", &id]).output().context("delete the sandbox")?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for a command that leads its process group; one that does not end in time is killed.
+///
+/// # Errors
+/// If it cannot be waited for.
+pub fn wait(child: &mut Child, timeout: Duration) -> Result<Ending> {
     let end = Instant::now() + timeout;
     loop {
         if let Some(status) = child.try_wait().context("wait for the program")? {

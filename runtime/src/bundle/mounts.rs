@@ -1,5 +1,6 @@
 //! `mounts` of config.json.
 
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -205,6 +206,8 @@ impl Mounts {
         let path: PathBuf = bundle.path(source);
         let found = std::fs::canonicalize(&path).with_context(|| format!("{field}.source: {}", path.display()))?;
         let name = found.to_str().with_context(|| format!("{field}.source: not UTF-8"))?.to_owned();
+        let kind = std::fs::metadata(&found).with_context(|| format!("{field}.source: {name}"))?.file_type();
+        let is_device = kind.is_char_device() || kind.is_block_device();
         let attach = self.roots.len() as u32;
         let read_only = options.flags.contains(MountFlags::RDONLY);
         self.roots.push(RootPlan {
@@ -213,8 +216,9 @@ impl Mounts {
             root: GoferRoot {
                 read_only,
                 owned: false,
-                // A device that the engine binds in (`--device` of a rootless engine) is meant to be used.
-                allow_devices: !options.flags.contains(MountFlags::NODEV),
+                // A device that the engine binds in (`--device` of a rootless engine) is meant to be used; in a directory
+                // of the host's nobody makes any.
+                allow_devices: is_device && !options.flags.contains(MountFlags::NODEV),
                 allow_unix_connect: true,
             },
         });

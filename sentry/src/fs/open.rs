@@ -32,17 +32,28 @@ pub struct OpenRequest {
 /// Opens `path` from `base`.
 pub fn open(task: &Task, base: &Path, path: &[u8], request: OpenRequest) -> Result<Arc<OpenFile>> {
     let OpenRequest { flags, mode, resolve } = request;
-    if flags.contains(OpenFlags::TMPFILE) {
+    if !flags.contains(OpenFlags::PATH) {
+        // Since Linux 6.4; before, a file could come of it.
+        if flags.contains(OpenFlags::CREAT | OpenFlags::DIRECTORY) {
+            return Err(Errno::EINVAL);
+        }
+        // Half of O_TMPFILE, or one that nobody could write to.
+        let anonymous = flags.intersects(OpenFlags::TMPFILE - OpenFlags::DIRECTORY);
+        if anonymous && (!flags.contains(OpenFlags::DIRECTORY) || flags.bits() & 3 == 0) {
+            return Err(Errno::EINVAL);
+        }
+    }
+    if flags.contains(OpenFlags::TMPFILE) && !flags.contains(OpenFlags::PATH) {
         return open_anonymous(task, base, path, request);
     }
     let follow = !flags.contains(OpenFlags::NOFOLLOW);
     if flags.contains(OpenFlags::CREAT) && !flags.contains(OpenFlags::PATH) {
-        // Since Linux 6.4; before, a file could come of it.
-        if flags.contains(OpenFlags::DIRECTORY) {
-            return Err(Errno::EINVAL);
-        }
         let exclusive = flags.contains(OpenFlags::EXCL);
         let (last, found) = walk::resolve_for_create(task, base, path, follow && !exclusive, resolve)?;
+        // What is not there yet would be no directory, and a directory cannot be made: not even looked up.
+        if matches!(&last, LastKind::Name(last) if last.slash) {
+            return Err(Errno::EISDIR);
+        }
         if let Some(found) = found {
             if exclusive {
                 return Err(Errno::EEXIST);
@@ -52,16 +63,10 @@ pub fn open(task: &Task, base: &Path, path: &[u8], request: OpenRequest) -> Resu
             }
             if let LastKind::Name(last) = &last {
                 check_sticky_create(task, last, &found)?;
-                if last.slash {
-                    return Err(Errno::ENOTDIR);
-                }
             }
             return open_found(task, found, flags);
         }
         let LastKind::Name(last) = last else { return Err(Errno::EISDIR) };
-        if last.slash {
-            return Err(Errno::EISDIR);
-        }
         let made = create(task, &last, NodeKind::Regular, mode)?;
         notify::created(&last.directory.dentry, &made.dentry, false);
         // Who makes a file may open it whatever its permissions are.
@@ -86,16 +91,17 @@ pub fn open_found(task: &Task, path: Path, flags: OpenFlags) -> Result<Arc<OpenF
         return Err(Errno::ELOOP);
     }
     let writes = flags.writable() || flags.contains(OpenFlags::TRUNC);
-    if file_type == FileType::Directory && (writes || flags.contains(OpenFlags::CREAT)) {
+    // Access mode 3 asks for both, and gives neither.
+    let both = flags.bits() & 3 == 3;
+    if file_type == FileType::Directory && (writes || both || flags.contains(OpenFlags::CREAT)) {
         return Err(Errno::EISDIR);
     }
     let credentials = task.credentials();
     let mut access = Access(0);
-    // Access mode 3 asks for both, and gives neither.
-    if flags.readable() || flags.bits() & 3 == 3 {
+    if flags.readable() || both {
         access = access.and(Access::READ);
     }
-    if writes || flags.bits() & 3 == 3 {
+    if writes || both {
         access = access.and(Access::WRITE);
     }
     if matches!(file_type, FileType::CharDevice | FileType::BlockDevice)
@@ -134,6 +140,7 @@ fn open_inode(task: &Task, path: Path, flags: OpenFlags, access: Option<WriteAcc
     let operations = match inode.file_type() {
         FileType::CharDevice => return dev::open_device(task, inode.attributes()?.rdev, path, flags),
         FileType::BlockDevice | FileType::Socket => return Err(Errno::ENXIO),
+        FileType::Fifo if flags.bits() & 3 == 3 => return Err(Errno::EINVAL),
         FileType::Fifo => pipe::open_fifo(&inode, flags)?,
         _ => inode.open_for(task, flags)?,
     };
@@ -207,10 +214,8 @@ fn new_node(task: &Task, directory: &Attributes, credentials: &Credentials, kind
 }
 
 fn open_anonymous(task: &Task, base: &Path, path: &[u8], request: OpenRequest) -> Result<Arc<OpenFile>> {
-    if !request.flags.writable() {
-        return Err(Errno::EINVAL);
-    }
-    let place = walk::resolve_restricted(task, base, path, true, request.resolve)?;
+    let follow = !request.flags.contains(OpenFlags::NOFOLLOW);
+    let place = walk::resolve_restricted(task, base, path, follow, request.resolve)?;
     let directory = place.inode()?;
     if directory.file_type() != FileType::Directory {
         return Err(Errno::ENOTDIR);

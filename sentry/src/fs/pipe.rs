@@ -53,6 +53,15 @@ pub struct PipeEnd {
     pipe: Arc<Pipe>,
     reads: bool,
     writes: bool,
+    /// What [`Ring::peer_opens`] gave in the moment in which this side was opened.
+    peer_before: (u64, bool),
+}
+
+impl Ring {
+    /// How often the other side than this was opened so far, and whether it is open now.
+    fn peer_opens(&self, reads: bool) -> (u64, bool) {
+        if reads { (self.writer_opens, self.writers > 0) } else { (self.reader_opens, self.readers > 0) }
+    }
 }
 
 impl Pipe {
@@ -74,15 +83,16 @@ impl Pipe {
     }
 
     fn end(self: &Arc<Self>, reads: bool, writes: bool) -> Arc<PipeEnd> {
-        {
+        let peer_before = {
             let mut ring = self.ring.lock();
             ring.readers += usize::from(reads);
             ring.writers += usize::from(writes);
             ring.reader_opens += u64::from(reads);
             ring.writer_opens += u64::from(writes);
-        }
+            ring.peer_opens(reads)
+        };
         self.changed.wake_all();
-        Arc::new(PipeEnd { pipe: self.clone(), reads, writes })
+        Arc::new(PipeEnd { pipe: self.clone(), reads, writes, peer_before })
     }
 }
 
@@ -101,7 +111,7 @@ type Fifos = HashMap<(u64, u64), Weak<Pipe>>;
 /// The pipes behind the FIFOs that are open.
 static FIFOS: Mutex<Option<Fifos>> = Mutex::new(Rank::Leaf, None);
 
-/// Opens a FIFO. The caller waits for the other side by [`PipeEnd::peer_opens`] where it has to.
+/// Opens a FIFO. The caller waits for the other side by [`PipeEnd::has_met_peer`] where it has to.
 pub fn open_fifo(inode: &Arc<dyn Inode>, flags: OpenFlags) -> Result<Arc<PipeEnd>> {
     let attributes = inode.attributes()?;
     let pipe = {
@@ -138,13 +148,10 @@ impl PipeEnd {
         self.writes
     }
 
-    /// How often the other side was opened so far, and whether it is open now.
-    pub fn peer_opens(&self) -> (u64, bool) {
-        let ring = self.pipe.ring.lock();
-        match self.reads {
-            true => (ring.writer_opens, ring.writers > 0),
-            false => (ring.reader_opens, ring.readers > 0),
-        }
+    /// Whether the other side is open, or has been for however short a time, since this side was opened.
+    pub fn has_met_peer(&self) -> bool {
+        let (opens, open) = self.peer_before;
+        open || self.pipe.ring.lock().peer_opens(self.reads).0 != opens
     }
 
     /// The capacity in bytes.

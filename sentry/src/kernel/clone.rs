@@ -53,7 +53,7 @@ impl CloneRequest {
         if (has(CloneFlags::SIGHAND) && !has(CloneFlags::VM))
             || (has(CloneFlags::THREAD) && !has(CloneFlags::SIGHAND))
             || (has(CloneFlags::SIGHAND) && has(CloneFlags::CLEAR_SIGHAND))
-            || (has(CloneFlags::THREAD) && has(CloneFlags::PIDFD) && has(CloneFlags::DETACHED))
+            || (has(CloneFlags::PIDFD) && has(CloneFlags::DETACHED))
             || (has(CloneFlags::NEWNS) && has(CloneFlags::FS))
             || (has(CloneFlags::NEWIPC) && has(CloneFlags::SYSVSEM))
             || (f.intersects(CloneFlags::NEWPID | CloneFlags::NEWUSER) && has(CloneFlags::THREAD))
@@ -82,7 +82,7 @@ pub async fn clone(current: &mut Current, request: CloneRequest) -> Result<u32> 
     let pid = child.tid();
     let group = child.group();
     let vfork = request.flags.contains(CloneFlags::VFORK);
-    if vfork {
+    if vfork && !thread {
         group.begin_vfork();
     }
     let child_memory = child.memory_manager().user();
@@ -104,8 +104,15 @@ pub async fn clone(current: &mut Current, request: CloneRequest) -> Result<u32> 
         child.clear_child_tid.store(request.child_tid, Ordering::Relaxed);
     }
     start(child, ready(current, context, &request))?;
-    if vfork {
-        // A killed parent does not wait; the child goes on.
+    // A killed parent does not wait; the child goes on.
+    if vfork && thread {
+        let _ = current
+            .wait_killable(|waiter| {
+                waiter.listen(&group.thread_ended);
+                group.tasks().iter().all(|task| task.tid() != pid).then_some(())
+            })
+            .await;
+    } else if vfork {
         let _ = current
             .wait_killable(|waiter| {
                 waiter.listen(&group.vfork_done);

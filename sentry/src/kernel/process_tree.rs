@@ -154,7 +154,6 @@ impl ProcessTree {
             p.process_group == process_group
                 && p.zombie.is_none()
                 && Some(pid) != without
-                && p.parent > 1
                 && self
                     .processes
                     .get(&p.parent)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use moat_abi::errno::Errno;
 use moat_abi::mman::{MapFlags, Prot};
+use moat_abi::stat::FileType;
 use moat_host::HostFile;
 use moat_platform::{APPLICATION_START, Change, PAGE_SIZE, Protection};
 
@@ -12,6 +13,9 @@ use super::{MAX_MAP_COUNT, MemoryManager, is_application_range, page_round_up, s
 use crate::Result;
 use crate::fs::OpenFile;
 use crate::fs::file::Mappable;
+
+/// The end of the addresses that Linux gives an application.
+const TASK_SIZE: u64 = (1 << 47) - PAGE_SIZE;
 
 /// Limits that apply to a change, read from the process beforehand.
 #[derive(Clone, Copy, Debug)]
@@ -54,13 +58,18 @@ impl MemoryManager {
             return Err(Errno::EINVAL);
         }
         let len = page_round_up(len).ok_or(Errno::ENOMEM)?;
+        let at = self.place(address, len, flags)?;
+        if let Some((file, offset)) = &file {
+            let greatest = if is_endless(file) { u64::MAX } else { i64::MAX as u64 };
+            offset.checked_add(len).filter(|&end| end <= greatest).ok_or(Errno::EOVERFLOW)?;
+        }
+        check_kind(flags, file.is_some())?;
         let shared = flags.is_shared();
         let backing = match file {
-            Some((file, offset)) => file_backing(file, offset, len, protection, shared)?,
+            Some((file, offset)) => file_backing(file, offset, protection, flags)?,
             None if shared => shared_anonymous(len)?,
             None => Backing::Anonymous,
         };
-        let at = self.place(address, len, flags)?;
         let may_write = match &backing {
             Backing::File { host, .. } if shared => host.writable,
             _ => true,
@@ -144,9 +153,9 @@ impl MemoryManager {
             return Err(Errno::EINVAL);
         }
         let len = page_round_up(len).ok_or(Errno::EINVAL)?;
-        if !is_application_range(start, len) {
-            return Err(Errno::EINVAL);
-        }
+        // Behind the application's part there is nothing that it could take away, up to Linux's end of it all.
+        start.checked_add(len).filter(|&end| end <= TASK_SIZE).ok_or(Errno::EINVAL)?;
+        let len = len.min(moat_platform::APPLICATION_END.saturating_sub(start));
         let guard = self.lock_map().await;
         let nothing = {
             let vmas = self.vmas.lock();
@@ -336,11 +345,30 @@ fn first_hole(parts: &[Vma], start: u64) -> u64 {
     at
 }
 
-fn file_backing(file: Arc<OpenFile>, offset: u64, len: u64, protection: Protection, shared: bool) -> Result<Backing> {
+/// Only files have MAP_SHARED_VALIDATE, and only with flags that it knows; only private memory grows.
+fn check_kind(flags: MapFlags, of_file: bool) -> Result<()> {
+    // MAP_UNINITIALIZED is accepted and without effect, like the other flags that are older than MAP_SHARED_VALIDATE.
+    const UNINITIALIZED: u32 = 0x400_0000;
+    const LEGACY: u32 = 0xf | 0x10 | 0x20 | 0x40 | 0x80 | 0x100 | 0x1_f800 | 0x2_0000 | 0x10_0000 | UNINITIALIZED;
+    match (flags.kind(), of_file) {
+        (1, false) if flags.contains(MapFlags::GROWSDOWN) => Err(Errno::EINVAL),
+        (3, true) if flags.bits() & !LEGACY != 0 => Err(Errno::EOPNOTSUPP),
+        (1 | 2, _) | (3, true) => Ok(()),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Files that are no regular ones have no greatest offset.
+fn is_endless(file: &OpenFile) -> bool {
+    let inode = file.path().and_then(|path| path.inode().ok());
+    inode.is_some_and(|inode| inode.file_type() != FileType::Regular)
+}
+
+fn file_backing(file: Arc<OpenFile>, offset: u64, protection: Protection, flags: MapFlags) -> Result<Backing> {
+    let shared = flags.is_shared();
     if !offset.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
-    offset.checked_add(len).filter(|&end| end <= i64::MAX as u64).ok_or(Errno::EOVERFLOW)?;
     let operations = file.operations()?.clone();
     if !file.readable() || (shared && protection.contains(Protection::WRITE) && !file.writable()) {
         return Err(Errno::EACCES);
@@ -351,6 +379,9 @@ fn file_backing(file: Arc<OpenFile>, offset: u64, len: u64, protection: Protecti
         return Err(Errno::EPERM);
     }
     let mut host = operations.mappable(&file)?;
+    if flags.contains(MapFlags::GROWSDOWN) {
+        return Err(Errno::EINVAL);
+    }
     if shared && protection.contains(Protection::WRITE) && host.writer.is_some() && !host.writable {
         // Sealed.
         return Err(Errno::EPERM);

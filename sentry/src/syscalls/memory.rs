@@ -28,22 +28,12 @@ pub async fn mmap(
     fd: Fd,
     offset: u64,
 ) -> Result<Address> {
-    if !matches!(flags.kind(), 1..=3) {
+    if !offset.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
     if flags.contains(MapFlags::HUGETLB) {
         // No huge pages are reserved here.
         return Err(Errno::ENOMEM);
-    }
-    if flags.kind() == 3 {
-        // Accepted and without effect, like the other flags that are older than MAP_SHARED_VALIDATE.
-        const UNINITIALIZED: u32 = 0x400_0000;
-        let legacy = MapFlags::from_bits_retain(
-            0xf | 0x10 | 0x20 | 0x40 | 0x80 | 0x100 | 0x1_f800 | 0x2_0000 | 0x10_0000 | UNINITIALIZED,
-        );
-        if flags.bits() & !legacy.bits() != 0 {
-            return Err(Errno::EOPNOTSUPP);
-        }
     }
     let file = if flags.contains(MapFlags::ANONYMOUS) {
         None
@@ -54,9 +44,6 @@ pub async fn mmap(
         }
         Some((file, offset))
     };
-    if !offset.is_multiple_of(PAGE_SIZE) {
-        return Err(Errno::EINVAL);
-    }
     let memory = current.memory_manager();
     let request = MapRequest { address: address.0, len, protection: protection_of(prot), flags, file, label: None };
     memory.map(request, limits(current)).await.map(Address)

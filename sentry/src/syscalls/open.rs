@@ -82,14 +82,13 @@ async fn await_peer(current: &Current, file: &OpenFile) -> Result<()> {
     if file.path().is_none() || file.nonblocking() || (end.reads() && end.writes()) {
         return Ok(());
     }
-    let (before, open) = end.peer_opens();
-    if open {
+    if end.has_met_peer() {
         return Ok(());
     }
     current
         .wait_for(None, |waiter| {
             waiter.listen(&end.pipe().changed);
-            (end.peer_opens().0 != before).then_some(())
+            end.has_met_peer().then_some(())
         })
         .await
         .map_err(|_| Errno::ERESTARTSYS)

@@ -24,7 +24,8 @@ pub async fn clone(
     child_tid: UserOpaque,
     tls: Address,
 ) -> Result<u32> {
-    let exit_signal = (flags.bits() & 0xff) as u32;
+    // A number that is no signal is taken, and none is sent.
+    let exit_signal = Some((flags.bits() & 0xff) as u32).filter(|&signal| signal <= 64).unwrap_or(0);
     let flags = CloneFlags::from_bits_retain(flags.bits() & 0xffff_ff00);
     if flags.contains(CloneFlags::PIDFD) && flags.contains(CloneFlags::PARENT_SETTID) {
         return Err(Errno::EINVAL);

@@ -63,6 +63,10 @@ fn set_filter(current: &mut Current, flags: u32, address: u64) -> Result<u64> {
     if !current.no_new_privileges.load(Ordering::Relaxed) && !current.credentials().has(CapabilitySet::SYS_ADMIN) {
         return Err(Errno::EACCES);
     }
+    // Not EFAULT, like any other address where there is no program.
+    if header.filter == 0 {
+        return Err(Errno::EINVAL);
+    }
     let program = bpf::Program::check(memory.read_array(header.filter, len)?)?;
     let filter: Arc<Filter> = Filter::classic(program, flags & SECCOMP_FILTER_FLAG_LOG != 0);
     match seccomp::install(&current.task, filter, flags & SECCOMP_FILTER_FLAG_TSYNC != 0)? {

@@ -1,4 +1,4 @@
-# needs: gcc make
+# needs: gcc libc6-dev make
 mkdir src; for i in 1 2 3 4 5 6; do echo "int f$i(int x) { return x * $i; }" > src/f$i.c; done
 cat > src/main.c <<'C'
 #include <stdio.h>
@@ -14,4 +14,4 @@ prog: $(OBJS)
 	gcc -O1 -Wall -c -o $@ $<
 M
 make -s -j2 && ./prog && make -s && echo '#define X' >> src/f1.c && make -sq; echo "up to date: $?"; echo 'int broken(' > b.c; gcc -c b.c 2>/dev/null; echo "broken: $?"
-echo '#include <iostream>' > v.cc; command -v g++ > /dev/null && echo 'int main(){std::cout<<"c++\n";}' >> v.cc && g++ -o v v.cc && ./v
+gcc -g -O2 -shared -fPIC -o libf.so src/f1.c && gcc -static -o fixed src/*.c && ./fixed; nm libf.so | grep -c f1

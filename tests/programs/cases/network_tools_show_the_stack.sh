@@ -1,4 +1,4 @@
-# needs: iproute2 python3
+# needs: iproute2 netbase python3
 # network
 # What a fresh network namespace and the loopback inside the sandbox have in common.
 ip -o link show lo | sed 's/ state .*//'
@@ -14,7 +14,7 @@ datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); datagram.bind(("127
 client = socket.create_connection(("127.0.0.1", 4711)); accepted, _ = server.accept()
 def run(*command): return subprocess.run(command, capture_output=True, text=True).stdout
 def listed(*flags):
-    return sorted(" ".join(line.split()[:2] + line.split()[4:5]) for line in run("ss", "-Hn", *flags, "-a").splitlines() if ":471" in line.split()[3] + line.split()[4])
+    return sorted(" ".join(line.split()[:2] + line.split()[4:5]) for line in run("ss", "-Hn", *flags, "-a").splitlines() if "TIME-WAIT" not in line and ":471" in line.split()[3] + line.split()[4])
 for flags in ["-4t", "-6t", "-4u"]:
     print(flags, sorted(l.replace(str(client.getsockname()[1]), "PORT") for l in listed(flags[:2], "-" + flags[2])))
 import os
@@ -28,8 +28,8 @@ for name, port, s in [("tcp", 4711, server), ("tcp6", 4712, six), ("udp", 4713, 
 print(socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)[-1][4][0])
 print(socket.getaddrinfo("127.0.0.1", "http", type=socket.SOCK_STREAM)[0][4])
 try: socket.getaddrinfo("name.invalid", 80)
-except socket.gaierror as e: print(e)
-print(socket.if_nameindex(), socket.if_nametoindex("lo"))
+except socket.gaierror: print("no such name")
+print((1, "lo") in socket.if_nameindex(), socket.if_nametoindex("lo"))
 import fcntl, struct
 s = socket.socket(); ask = lambda n: fcntl.ioctl(s, n, struct.pack("16s24x", b"lo"))[16:]
 for n in (0x8913, 0x8915, 0x8919, 0x891b, 0x8921, 0x8927, 0x8933, 0x8942): print(hex(n), ask(n)[:16].hex())

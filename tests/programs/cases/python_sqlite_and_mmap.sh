@@ -10,5 +10,6 @@ with open("m", "r+b") as f, mmap.mmap(f.fileno(), 0) as m:
 print(open("m", "rb").read()[:5], hashlib.md5(open("m", "rb").read()).hexdigest())
 p = pathlib.Path("d"); p.mkdir(); [(p / str(i)).write_text("x" * i) for i in range(100)]
 print(sum(f.stat().st_size for f in p.iterdir()), len(list(p.glob("9*")))); shutil.rmtree(p); print(p.exists())
-print(tempfile.NamedTemporaryFile(dir=".").file.seekable(), json.dumps({"k": [1, 2]}))
+with tempfile.NamedTemporaryFile(dir=".") as f: f.write(b"x"); print(f.seekable(), os.path.exists(f.name))
+print(os.path.exists(f.name), json.dumps({"k": [1, 2]}))
 P

@@ -32,6 +32,9 @@ pub mod action {
     pub const SET_BASES: u32 = 0x100;
 }
 
+/// How often either side gives the other its core before it sleeps. More would only take time from third parties.
+pub const YIELDS: u32 = 2;
+
 /// Where `rip` lies in a ucontext.
 const CONTEXT_RIP: usize = 168;
 
@@ -94,13 +97,20 @@ global_asm!(
     "1: mov r13d, [rbx + {ANSWERED}]",
     "lock inc dword ptr [rbx + {POSTED}]",
     "cmp dword ptr [rbx + {SENTRY_WAITS}], 0",
-    "je 2f",
+    "je 9f",
     "lea rdi, [rbx + {POSTED}]",
     "mov esi, 1",
     "mov edx, 0x7fffffff",
     "mov eax, 202",
     "syscall",
-    // wait
+    // wait: first give a sentry of this core the chance to answer
+    "9: mov r12d, {YIELDS}",
+    "13: cmp [rbx + {ANSWERED}], r13d",
+    "jne 3f",
+    "mov eax, 24",
+    "syscall",
+    "dec r12d",
+    "jnz 13b",
     "2: cmp [rbx + {ANSWERED}], r13d",
     "jne 3f",
     "mov eax, 1",
@@ -182,6 +192,7 @@ global_asm!(
     FAULTED = const offset::FAULTED,
     SET_BASES = const action::SET_BASES,
     EXCHANGE = const action::EXCHANGE,
+    YIELDS = const YIELDS,
     ASK_USAGE = const action::USAGE,
     USAGE = const offset::USAGE,
 );

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use super::code::action;
+use super::code::{YIELDS, action};
 use super::frame::{Frame, Info};
 use super::kick::{self, Kicks};
 use super::slots::{self, offset};
@@ -73,6 +73,7 @@ impl TrapContext {
         let slot = self.place()?.slot.clone();
         let posted = slot.word(offset::POSTED);
         let waits = slot.word(offset::SENTRY_WAITS);
+        let mut yields = 0;
         loop {
             let now = posted.load(Ordering::Acquire);
             if self.stub.is_dead() {
@@ -81,6 +82,11 @@ impl TrapContext {
             if now != self.seen {
                 self.seen = now;
                 return Ok(());
+            }
+            if yields < YIELDS {
+                yields += 1;
+                std::thread::yield_now();
+                continue;
             }
             waits.store(1, Ordering::SeqCst);
             if posted.load(Ordering::SeqCst) == self.seen {

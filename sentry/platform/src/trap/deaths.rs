@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use parking_lot::Mutex;
@@ -19,6 +20,7 @@ pub struct Deaths {
 struct Watch {
     epoll: Epoll,
     watched: Mutex<HashMap<u64, Watched>>,
+    next: AtomicU64,
 }
 
 impl Deaths {
@@ -29,7 +31,7 @@ impl Deaths {
     pub fn new() -> Result<Self, PlatformError> {
         let host = |e: nix::Error| PlatformError::Host(e as i32);
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(host)?;
-        let watch = Arc::new(Watch { epoll, watched: Mutex::new(HashMap::new()) });
+        let watch = Arc::new(Watch { epoll, watched: Mutex::new(HashMap::new()), next: AtomicU64::new(0) });
         let runner = watch.clone();
         std::thread::Builder::new()
             .name("deaths".into())
@@ -41,9 +43,15 @@ impl Deaths {
 
     /// Tells `places` when `stub`, whose they are, has ended.
     pub fn watch(&self, stub: &Stub, places: &Arc<Places>) {
-        // Host numbers are unique among stubs that live.
-        let token = stub.host_pid() as u64;
-        self.watch.watched.lock().insert(token, Arc::downgrade(places));
+        let token = self.watch.next.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut watched = self.watch.watched.lock();
+            // A stub whose address space is gone ends unwatched, and its descriptor leaves the epoll with it.
+            if token.is_multiple_of(64) {
+                watched.retain(|_, places| places.strong_count() > 0);
+            }
+            watched.insert(token, Arc::downgrade(places));
+        }
         let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, token);
         if self.watch.epoll.add(stub.pidfd().as_fd(), event).is_err() {
             // Without a watch nobody could tell its end: it is better to have none.

@@ -194,14 +194,12 @@ fn how_long_a_call_takes(space: &dyn AddressSpace) {
     println!("getpid: {:?} a call", began.elapsed() / CALLS);
 }
 
+/// A test of one platform alone, and its name.
+pub type Further = (&'static str, fn(&dyn AddressSpace));
+
 /// Births a lead for this interception, and tests the platform that `start` makes of it.
 /// Then makes `further` tests, which are for it alone.
-pub fn test(
-    name: &str,
-    interception: Interception,
-    start: impl Fn(Lead) -> Arc<dyn Platform>,
-    further: &[(&str, fn(&dyn AddressSpace))],
-) {
+pub fn test(name: &str, interception: Interception, start: impl Fn(Lead) -> Arc<dyn Platform>, further: &[Further]) {
     let newborn = stub::birth::birth(0, interception, || Ok(())).unwrap();
     let platform = start(newborn.finish().unwrap());
     let space = platform.lead().unwrap();

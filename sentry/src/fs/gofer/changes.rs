@@ -143,6 +143,9 @@ impl Watch {
                         node.names_changed();
                         node.changed();
                         node.child_changed(name);
+                        if matches!(change, NameChange::MovedFrom | NameChange::Deleted) {
+                            node.child_left(name);
+                        }
                         self.epoch.fetch_add(1, Ordering::AcqRel);
                     }
                     None => drop(self.epoch.fetch_add(1, Ordering::AcqRel)),

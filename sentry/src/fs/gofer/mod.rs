@@ -185,7 +185,7 @@ impl GoferFs {
     fn moved(&self, number: [u64; 2], directory: &Arc<Node>, name: &[u8]) {
         if let Some(inode) = self.known((number[0], number[1])) {
             directory.has_child(name, inode.node());
-            inode.node().changed();
+            inode.node().moved_to(directory);
         }
     }
 

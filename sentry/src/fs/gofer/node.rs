@@ -119,8 +119,8 @@ impl Node {
             let mut state = self.state.lock();
             let file = state.write.clone().or_else(|| state.read.clone());
             let believed = if self.owned {
-                // Who has a descriptor is told faster by the host than by what was noted here.
-                !state.stale && file.is_none() && self.watched.load(Ordering::Acquire)
+                // What is written through a descriptor, or a mapping of it, is not noted here.
+                !state.stale && state.write.is_none() && self.watched.load(Ordering::Acquire)
             } else {
                 // Once for a file, so that a stat that waits for a change sees it; for as long as a walk takes for a
                 // directory, which each step of it asks for.
@@ -204,6 +204,14 @@ impl Node {
         state.changes += 1;
     }
 
+    /// It was moved to another directory, which may not be watched.
+    pub fn moved_to(&self, directory: &Node) {
+        if self.watch.is_none() && directory.watch().is_none() {
+            self.unwatched();
+        }
+        self.changed();
+    }
+
     /// A name of it was removed.
     pub fn unlinked(&self) {
         let mut state = self.state.lock();
@@ -212,6 +220,7 @@ impl Node {
         state.changes += 1;
         drop(state);
         if last {
+            self.unwatched();
             self.end.deleted.store(true, Ordering::Relaxed);
         }
     }
@@ -262,6 +271,16 @@ impl Node {
         children.insert(name.into(), Arc::downgrade(child));
         if children.len() > 64 && children.len().is_power_of_two() {
             children.retain(|_, child| child.strong_count() > 0);
+        }
+    }
+
+    /// Others have removed what had this name here, or moved it, perhaps to where no watch tells what becomes of it.
+    pub fn child_left(&self, name: &[u8]) {
+        let child = self.children.lock().remove(name).and_then(|child| child.upgrade());
+        if let Some(child) = child
+            && child.watch.is_none()
+        {
+            child.unwatched();
         }
     }
 

@@ -149,6 +149,20 @@ fn names_that_others_make_remove_and_move_are_seen() {
 }
 
 #[test]
+fn a_file_that_others_moved_away_is_not_believed_any_more() {
+    let mounted = Mounted::new(true);
+    fs::create_dir(mounted.path("elsewhere")).unwrap();
+    fs::write(mounted.path("file"), "1").unwrap();
+    let inode = mounted.root().lookup(b"file").unwrap();
+    let _open = open(&inode, OpenFlags::empty());
+    fs::rename(mounted.path("file"), mounted.path("elsewhere/file")).unwrap();
+    mounted.filesystem.catch_up();
+    assert_eq!(inode.attributes().unwrap().size, 1);
+    fs::write(mounted.path("elsewhere/file"), "22").unwrap();
+    assert_eq!(inode.attributes().unwrap().size, 2);
+}
+
+#[test]
 fn a_change_through_another_name_is_seen() {
     let mounted = Mounted::new(true);
     fs::create_dir(mounted.path("elsewhere")).unwrap();

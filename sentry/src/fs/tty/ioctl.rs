@@ -8,7 +8,7 @@ use moat_abi::fcntl::OpenFlags;
 use moat_abi::ioctl as i;
 use moat_abi::resource::Resource;
 use moat_abi::signal::{SIGTTOU, Signal};
-use moat_abi::termios::{Termios, Termios2, Winsize};
+use moat_abi::termios::{Termios, Termios2, VSTART, VSTOP, Winsize};
 
 use super::job::Acquisition;
 use super::line::Effects;
@@ -83,9 +83,10 @@ fn both(terminal: &Arc<Terminal>, current: &mut Current, is_slave: bool, command
             effects.output = true;
         }
         i::TCXONC => match argument {
-            0 => terminal.state.lock().line.stop(),
-            1 => terminal.state.lock().line.start(&mut effects),
-            2 | 3 => {}
+            0 => terminal.state.lock().line.hold_up(),
+            1 => terminal.state.lock().line.let_go(&mut effects),
+            2 => terminal.state.lock().line.ask(VSTOP, &mut effects),
+            3 => terminal.state.lock().line.ask(VSTART, &mut effects),
             _ => return Err(Errno::EINVAL),
         },
         // There is no line that could be broken, and nothing is kept back that could be waited for.

@@ -48,8 +48,12 @@ pub struct Line {
     /// To be shown.
     output: VecDeque<u8>,
     column: usize,
-    /// ^S.
+    /// ^S or `held_up`.
     stopped: bool,
+    /// A program stopped it (TCOOFF): no key starts it.
+    held_up: bool,
+    /// To be shown once it is over: what was echoed meanwhile.
+    held: Vec<u8>,
     /// Events for packet mode since it was last read.
     pub packet: u8,
     last_input: Instant,
@@ -79,6 +83,8 @@ impl Default for Line {
             output: VecDeque::new(),
             column: 0,
             stopped: false,
+            held_up: false,
+            held: Vec::new(),
             packet: 0,
             last_input: Instant::now(),
         }
@@ -391,12 +397,19 @@ impl Line {
     /// Shows bytes of the terminal's own.
     fn show(&mut self, bytes: &[u8], effects: &mut Effects) {
         // An echo that nobody reads is lost rather than kept for ever.
-        if self.output.len() < 2 * OUTPUT_MAX {
-            for &byte in bytes {
+        if self.output.len() < 2 * OUTPUT_MAX && self.held.len() < INPUT_MAX {
+            self.held.extend(bytes);
+        }
+        self.show_held(effects);
+    }
+
+    fn show_held(&mut self, effects: &mut Effects) {
+        if !self.stopped {
+            for byte in std::mem::take(&mut self.held) {
                 self.emit(byte);
             }
+            effects.output = true;
         }
-        effects.output = true;
     }
 
     /// Puts a byte of output through OPOST.
@@ -455,6 +468,7 @@ impl Line {
         if self.stopped {
             return 0;
         }
+        self.show_held(effects);
         let mut done = 0;
         for &byte in bytes {
             if self.output.len() >= OUTPUT_MAX {
@@ -550,22 +564,48 @@ impl Line {
         Found::Bytes(n)
     }
 
-    /// Stops the output (^S, TCOOFF).
-    pub fn stop(&mut self) {
+    /// A program stops the output (TCOOFF).
+    pub fn hold_up(&mut self) {
+        self.held_up = true;
+        self.stop();
+    }
+
+    /// A program lets the output go on (TCOON), if one has stopped it. What is held is shown with what comes next.
+    pub fn let_go(&mut self, effects: &mut Effects) {
+        if std::mem::take(&mut self.held_up) {
+            self.go_on(effects);
+        }
+    }
+
+    /// A program asks who types to stop or to go on (TCIOFF, TCION): shows the control character at `index`.
+    pub fn ask(&mut self, index: usize, effects: &mut Effects) {
+        let byte = self.termios.c_cc[index];
+        if byte != 0 {
+            self.output.push_back(byte);
+            effects.output = true;
+        }
+    }
+
+    /// Stops the output (^S).
+    fn stop(&mut self) {
         if !self.stopped {
             self.stopped = true;
             self.packet = (self.packet & !t::TIOCPKT_START) | t::TIOCPKT_STOP;
         }
     }
 
-    /// Lets the output go on (^Q, TCOON).
-    pub fn start(&mut self, effects: &mut Effects) {
-        if self.stopped {
-            self.stopped = false;
-            self.packet = (self.packet & !t::TIOCPKT_STOP) | t::TIOCPKT_START;
-            effects.input = true;
-            effects.output = true;
+    /// Lets the output go on (^Q).
+    fn start(&mut self, effects: &mut Effects) {
+        if self.stopped && !self.held_up {
+            self.go_on(effects);
         }
+        self.show_held(effects);
+    }
+
+    fn go_on(&mut self, effects: &mut Effects) {
+        self.stopped = false;
+        self.packet = (self.packet & !t::TIOCPKT_STOP) | t::TIOCPKT_START;
+        effects.input = true;
     }
 
     /// Throws away what was typed and not looked at yet.
@@ -585,6 +625,7 @@ impl Line {
     /// Throws away output that was not shown.
     pub fn flush_output(&mut self) {
         self.output.clear();
+        self.held.clear();
         self.packet |= t::TIOCPKT_FLUSHWRITE;
     }
 }
@@ -707,7 +748,10 @@ mod tests {
         let mut line = Line::default();
         typed(&mut line, b"\x13");
         assert_eq!(line.write(b"x", &mut Effects::default()), 0);
+        typed(&mut line, b"later");
+        assert_eq!(shown(&mut line), "");
         typed(&mut line, b"\x11");
+        assert_eq!(shown(&mut line), "later");
         assert_eq!(line.write(b"x", &mut Effects::default()), 1);
         assert_eq!(line.packet & t::TIOCPKT_START, t::TIOCPKT_START);
     }
