@@ -174,6 +174,7 @@ fn without_conmon_podman_can_still_remove_a_container() {
         let lead: i32 = podman.inspect("c", ".State.Pid").parse().unwrap();
         murder(Pid::from_raw(monitor));
         podman.ok(&["rm", "-f", "-t", "0", "c"]);
+        podman.delete_forgotten();
         for _ in 0..500 {
             if !std::path::Path::new(&format!("/proc/{lead}/exe")).exists() {
                 break;
@@ -195,6 +196,7 @@ fn a_killed_podman_leaves_the_container_to_the_next() {
             let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
             child.wait().unwrap();
             podman.run(&["rm", "-f", "-t", "0", "c"]);
+            podman.delete_forgotten();
         }
         assert_eq!(podman.ok(&["ps", "-a", "-q"]), "");
     });

@@ -125,6 +125,30 @@ impl Podman {
         command.stderr(Stdio::null()).spawn().unwrap()
     }
 
+    /// Deletes what a killed engine or monitor has left of containers that the engine no longer knows, with any runtime;
+    /// nobody of theirs is left then.
+    #[track_caller]
+    pub fn delete_forgotten(&self) {
+        let directory = self.directory.path().to_str().unwrap();
+        let names = |file: PathBuf| std::fs::read(file).is_ok_and(|t| String::from_utf8_lossy(&t).contains(directory));
+        let listed = |at: &str| std::fs::read_dir(at).into_iter().flatten().flatten().map(|e| e.path());
+        let began = std::time::Instant::now();
+        loop {
+            let states: Vec<PathBuf> = listed("/run/moat").filter(|c| names(c.join("state.json"))).collect();
+            for id in states.iter().filter_map(|container| container.file_name()) {
+                let deleted =
+                    self.command(self.file("bin/moat").to_str().unwrap()).args(["delete", "--force"]).arg(id).status();
+                assert!(deleted.unwrap().success(), "{id:?}");
+            }
+            let people: Vec<PathBuf> = listed("/proc").filter(|process| names(process.join("cmdline"))).collect();
+            if states.is_empty() && people.is_empty() {
+                return;
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(20), "{states:?} {people:?}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+
     /// Runs a verb that must succeed; its output without the last line's end.
     #[track_caller]
     pub fn ok(&self, arguments: &[&str]) -> String {
