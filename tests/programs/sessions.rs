@@ -32,16 +32,21 @@ enum Step {
     Prompt,
     /// A line is typed at the shell and carried out.
     Line(&'static str),
+    /// Time for what shows nothing: a shell says which job it brings back before it gives it the terminal.
+    Pause,
     /// The window gets this many rows and columns.
     Resize(u16, u16),
     /// The screen comes to rest and is compared.
     Shot,
 }
 
+/// How long a [`Pause`] is.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// How long a key takes to be seen.
 const ECHO: Duration = Duration::from_millis(100);
 
-use Step::{Appears, Keys, Line, Prompt, Resize, Shot};
+use Step::{Appears, Keys, Line, Pause, Prompt, Resize, Shot};
 
 /// All of them.
 pub const SESSIONS: &[Session] = &[
@@ -141,6 +146,7 @@ pub const SESSIONS: &[Session] = &[
             Line("echo $?; bg; jobs"),
             Keys("fg\r"),
             Appears("fg\nsh"),
+            Pause,
             Keys("\x03"),
             Prompt,
             Shot,
@@ -276,6 +282,7 @@ impl Session {
         for step in self.steps {
             match *step {
                 Keys(keys) => screen.write(keys.as_bytes())?,
+                Pause => std::thread::sleep(PAUSE),
                 Appears(text) => screen.wait_until(text, |screen| screen.shows(text), TIMEOUT)?,
                 Prompt => prompt(screen)?,
                 Line(line) => {
