@@ -126,7 +126,6 @@ impl TrapContext {
         }
         self.look()?;
         (self.registers, self.changed) = (registers, changed);
-        self.placement = Some(Placement::new(self.place()?.thread.outer));
         let frame = self.frame.ok_or(PlatformError::Dead)?;
         frame.reset_extended_state(&self.place()?.slot);
         Ok(frame)
@@ -146,6 +145,10 @@ impl TrapContext {
 
     fn run(&mut self) -> Result<Exit, PlatformError> {
         let frame = self.attach()?;
+        if self.placement.is_none() {
+            // Not before: others than the thread that polls it may have looked at its registers.
+            self.placement = Some(Placement::new(self.place()?.thread.outer));
+        }
         loop {
             if self.kicks.take() {
                 return Ok(Exit::Kicked);
