@@ -1,13 +1,14 @@
 //! An address space in a stub, and the places of its threads.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::code::Entry;
+use super::code::{Entry, action};
 use super::context::TrapContext;
 use super::deaths::Deaths;
 use super::kick;
@@ -60,8 +61,10 @@ struct State {
     slots: Vec<Arc<Slot>>,
     /// Threads that stand in their handler for who needs one.
     idle: Vec<Place>,
-    /// Threads that were told to end. Their slots are free when they have.
+    /// Threads that were told to end, and are not known to have.
     ended: Vec<Place>,
+    /// Slots of threads that have ended.
+    free: Vec<Arc<Slot>>,
     /// How many places contexts have.
     used: usize,
     /// Who wants to hear of the stub's end, by the address of their slot.
@@ -104,16 +107,17 @@ impl Places {
                 state.used += 1;
                 return Ok(place);
             }
-            let gone = state.ended.iter().position(|p| self.is_gone(p));
-            gone.map(|i| state.ended.swap_remove(i).slot)
+            if state.free.is_empty() {
+                self.collect(&mut state);
+            }
+            state.free.pop()
         };
         let (slot, orders) = match free {
             Some(slot) => (slot, Vec::new()),
             None => self.map_slot()?,
         };
         slot.reset();
-        let thread = self.stub.bear_thread(&orders, Entry::Thread.address(), slot.address() + SLOT as u64);
-        let thread = thread?;
+        let thread = self.stub.bear_thread(&orders, Entry::Thread.address(), slot.address() + SLOT as u64)?;
         self.state.lock().used += 1;
         Ok(Place { slot, thread, seen: 0, fresh: true })
     }
@@ -164,6 +168,13 @@ impl Places {
         self.stub.order(&[Order::new(libc::SYS_tgkill, &thread)]) == Err(PlatformError::Host(libc::ESRCH))
     }
 
+    /// Frees the slots of threads that have ended, each of which is asked for once only: its number may come again.
+    fn collect(&self, state: &mut State) {
+        let (gone, left) = std::mem::take(&mut state.ended).into_iter().partition::<Vec<_>, _>(|p| self.is_gone(p));
+        state.ended = left;
+        state.free.extend(gone.into_iter().map(|place| place.slot));
+    }
+
     /// Makes sure that no other thread than that of one context lives: what a program left behind must not run in the
     /// memory of the next, which may have other rights.
     fn be_alone(&self) -> Result<(), PlatformError> {
@@ -176,7 +187,8 @@ impl Places {
                     place.end();
                     ended.push(place);
                 }
-                state.used <= 1 && state.ended.iter().all(|p| self.is_gone(p))
+                self.collect(&mut state);
+                state.used <= 1 && state.ended.is_empty()
             };
             if alone {
                 return Ok(());
@@ -193,8 +205,7 @@ impl Places {
 impl Place {
     /// Lets the thread end.
     fn end(&self) {
-        use std::sync::atomic::Ordering;
-        self.slot.word(offset::ACTION).store(super::code::action::EXIT, Ordering::SeqCst);
+        self.slot.word(offset::ACTION).store(action::EXIT, Ordering::SeqCst);
         slots::bump(self.slot.word(offset::ANSWERED));
     }
 }
