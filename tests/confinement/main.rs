@@ -76,7 +76,11 @@ fn run_all(platform: &str, programs: &[std::path::PathBuf]) -> (Calls, Calls) {
     let mut moat = Command::new(moat_binary().unwrap());
     moat.arg("--root").arg(place.path()).args(["--platform", platform, "--unlisted=log", "do", "--no-tty"]);
     moat.arg("--volume").arg(&shared).arg("--");
-    let mut running = moat.args(["sh", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    // Not what the last rm said: what a program has left behind may still write there.
+    script += "exit 0\n";
+    let errors = place.path().join("errors");
+    moat.args(["sh", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut running = moat.stderr(fs::File::create(&errors).unwrap()).spawn().unwrap();
     let summaries = [place.path().join("gofer"), place.path().join("sentry")];
     let mut counting = [
         count(confined_child(running.id(), "moat-gofer"), &summaries[0]),
@@ -85,7 +89,8 @@ fn run_all(platform: &str, programs: &[std::path::PathBuf]) -> (Calls, Calls) {
     // strace attaches to one thread after the other, and says nothing.
     std::thread::sleep(Duration::from_secs(1));
     running.stdin.take().unwrap().write_all(b"go\n").unwrap();
-    assert!(running.wait().unwrap().success());
+    let status = running.wait().unwrap();
+    assert!(status.success(), "{platform}: {status}: {}", fs::read_to_string(&errors).unwrap_or_default());
     for strace in &mut counting {
         strace.wait().unwrap();
     }

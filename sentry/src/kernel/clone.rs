@@ -202,7 +202,7 @@ fn new_process(
         (state.limits.clone(), state.executable.clone(), state.dumpable, state.personality)
     };
     if request.flags.contains(CloneFlags::VM) {
-        memory.users.fetch_add(1, Ordering::AcqRel);
+        memory.join();
     }
     let group = ThreadGroup::new(pid, stub, limits, executable);
     {
@@ -330,6 +330,7 @@ fn abandon(task: &Arc<Task>) {
         let removed = tree.remove(group.pid());
         drop(tree);
         group.stub().kill();
+        task.memory_manager().leave();
         drop(removed);
     } else if let Some(process) = tree.process_mut(group.pid()) {
         process.tasks.remove(&task.tid());

@@ -77,7 +77,7 @@ async fn replace(current: &mut Current, program: Program) -> Result<()> {
         current.replace_context(context);
     }
     poll_fn(|cx| stub.poll_clear(cx)).await.map_err(errno_of)?;
-    old.users.fetch_sub(1, Ordering::AcqRel);
+    old.leave();
     drop(old);
     let entry = loader::load(&memory, &program).await?;
     // Before descriptors are closed, by which others learn of it.

@@ -29,7 +29,7 @@ pub async fn end(mut current: Current) {
     futex::release_robust_list(&mut current);
     let clear = current.clear_child_tid.load(Ordering::Relaxed);
     let memory_manager = current.memory_manager();
-    if clear != 0 && memory_manager.users.load(Ordering::Acquire) > 0 {
+    if clear != 0 && memory_manager.in_use() {
         let memory = current.memory();
         // A word that cannot be written has no waiter that could see it.
         if memory.write(clear, &0u32).is_ok() {
@@ -91,8 +91,7 @@ async fn end_process(task: &Arc<Task>, group: &Arc<ThreadGroup>, last_status: u3
     };
     let timers = std::mem::take(&mut group.state().lock().timers);
     drop(timers);
-    let memory = task.memory_manager();
-    memory.users.fetch_sub(1, Ordering::AcqRel);
+    task.memory_manager().leave();
     let files = task.files();
     if Arc::strong_count(&files) <= 2 {
         for file in files.remove_range(0, u32::MAX) {
@@ -101,7 +100,6 @@ async fn end_process(task: &Arc<Task>, group: &Arc<ThreadGroup>, last_status: u3
         }
     }
     drop(files);
-    drop(memory);
     let executable = {
         let uid = task.credentials().uid;
         let mut state = group.state().lock();

@@ -59,7 +59,7 @@ pub struct MemoryManager {
     /// Identity for private futexes and for KCMP_VM.
     pub id: u64,
     /// Processes that use it; a vfork child counts.
-    pub users: AtomicUsize,
+    users: AtomicUsize,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -81,6 +81,25 @@ impl MemoryManager {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             users: AtomicUsize::new(1),
         }
+    }
+
+    /// Counts one process more.
+    pub fn join(&self) {
+        self.users.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// One process less. The last leaves nothing mapped, whoever still looks at this: what its mappings kept open is free
+    /// when others learn that the process has ended.
+    pub fn leave(&self) {
+        if self.users.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let vmas = std::mem::take(&mut *self.vmas.lock());
+            drop(vmas);
+        }
+    }
+
+    /// Whether a process uses it.
+    pub fn in_use(&self) -> bool {
+        self.users.load(Ordering::Acquire) > 0
     }
 
     /// The platform's side.
