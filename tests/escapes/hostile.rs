@@ -12,7 +12,7 @@ const SECONDS: &str = "6";
 fn beside_a_neighbour(attack: &Attack) -> moat_tests::said::Said {
     let neighbour = Bundle::new(&["sleep", "100"]);
     assert_eq!(neighbour.create("neighbour").code, 0);
-    assert_eq!(neighbour.run(&["start", "neighbour"]).code, 0);
+    neighbour.succeed(&["start", "neighbour"]);
     let said = attack.run();
     assert_eq!(neighbour.run(&["exec", "neighbour", "echo", "well"]).out, "well\n");
     assert_eq!(neighbour.state("neighbour")["status"], "running");

@@ -62,7 +62,7 @@ fn an_exec_from_outside_cannot_be_made_the_runtime() {
     )
     .unwrap();
     assert_eq!(attack.bundle.create("attack").code, 0);
-    assert_eq!(attack.bundle.run(&["start", "attack"]).code, 0);
+    attack.bundle.succeed(&["start", "attack"]);
     for command in ["/bin/me", "/bin/script", "/proc/self/exe", "/proc/1/exe"] {
         let said = attack.bundle.run(&["exec", "attack", command, "--version"]);
         assert!(!said.out.contains("moat version"), "{command}: {said:?}");
@@ -94,7 +94,7 @@ fn descriptors_of_the_runtimes_caller_stay_outside() {
     assert_eq!(shell(&format!("run --bundle {bundle} attack")), "0 1 2 3 none\n");
     attack.bundle.edit(|c| c["process"]["args"] = json!(["sleep", "100"]));
     shell(&format!("create --bundle {bundle} attack > /dev/null 2>&1"));
-    assert_eq!(attack.bundle.run(&["start", "attack"]).code, 0);
+    attack.bundle.succeed(&["start", "attack"]);
     assert_eq!(shell(&format!("exec attack sh -c \"{list}\"")), "0 1 2 3 none\n");
     // Nor do its own processes keep them.
     let state: serde_json::Value =

@@ -16,13 +16,13 @@ fn a_container_is_created_started_killed_and_deleted() {
     assert_eq!(state["status"], "created");
     assert_eq!(std::fs::read_to_string(pid_file).unwrap(), state["pid"].to_string());
     assert!(bundle.create("c1").err.contains("container with given ID already exists"));
-    assert_eq!(bundle.run(&["start", "c1"]).code, 0);
+    bundle.succeed(&["start", "c1"]);
     assert_eq!(bundle.state("c1")["status"], "running");
     assert!(bundle.run(&["start", "c1"]).err.contains("cannot start an already running container"));
     let said = bundle.run(&["delete", "c1"]);
     assert!(said.err.contains("cannot delete container c1 that is not stopped: running"), "{}", said.err);
     assert_eq!(bundle.run(&["ps", "-f", "json", "c1"]).out, format!("[{}]\n", state["pid"]));
-    assert_eq!(bundle.run(&["kill", "c1", "KILL"]).code, 0);
+    bundle.succeed(&["kill", "c1", "KILL"]);
     bundle.await_status("c1", "stopped");
     assert_eq!(bundle.state("c1")["pid"], 0);
     assert!(bundle.run(&["kill", "c1"]).err.contains("container not running"));
@@ -31,7 +31,7 @@ fn a_container_is_created_started_killed_and_deleted() {
     let said = bundle.run(&["exec", "c1", "true"]);
     assert_eq!(said.code, 255);
     assert!(said.err.contains("exec failed: cannot exec in a stopped container"), "{}", said.err);
-    assert_eq!(bundle.run(&["delete", "c1"]).code, 0);
+    bundle.succeed(&["delete", "c1"]);
     bundle.assert_empty();
 }
 
@@ -39,7 +39,7 @@ fn a_container_is_created_started_killed_and_deleted() {
 fn a_created_container_is_deleted_without_force() {
     let bundle = Bundle::new(&["sleep", "100"]);
     assert_eq!(bundle.create("c1").code, 0);
-    assert_eq!(bundle.run(&["delete", "c1"]).code, 0);
+    bundle.succeed(&["delete", "c1"]);
     bundle.assert_empty();
 }
 
@@ -77,7 +77,7 @@ fn exec_runs_in_the_container() {
     assert_eq!(bundle.create("c1").code, 0);
     // Also before it is started.
     assert_eq!(bundle.run(&["exec", "c1", "sh", "-c", "echo $X; exit 3"]).code, 3);
-    assert_eq!(bundle.run(&["start", "c1"]).code, 0);
+    bundle.succeed(&["start", "c1"]);
     let said = bundle.run(&[
         "exec",
         "--env",
@@ -130,14 +130,14 @@ fn pause_and_resume() {
     bundle.create("c1");
     bundle.run(&["start", "c1"]);
     assert!(bundle.run(&["resume", "c1"]).err.contains("container not paused"));
-    assert_eq!(bundle.run(&["pause", "c1"]).code, 0);
+    bundle.succeed(&["pause", "c1"]);
     assert_eq!(bundle.state("c1")["status"], "paused");
     let said = bundle.run(&["exec", "c1", "true"]);
     assert!(said.err.contains("cannot exec in a paused container (use --ignore-paused to override)"), "{}", said.err);
-    assert_eq!(bundle.run(&["resume", "c1"]).code, 0);
-    assert_eq!(bundle.run(&["exec", "c1", "true"]).code, 0);
-    assert_eq!(bundle.run(&["pause", "c1"]).code, 0);
-    assert_eq!(bundle.run(&["kill", "c1", "KILL"]).code, 0);
+    bundle.succeed(&["resume", "c1"]);
+    bundle.succeed(&["exec", "c1", "true"]);
+    bundle.succeed(&["pause", "c1"]);
+    bundle.succeed(&["kill", "c1", "KILL"]);
     bundle.await_status("c1", "stopped");
 }
 
@@ -159,7 +159,7 @@ fn hooks_run_at_their_turn_with_the_state() {
     bundle.edit(|c| {
         c["hooks"] = json!({ "prestart": hook("prestart"), "createRuntime": hook("createRuntime"), "createContainer": hook("createContainer"), "poststart": hook("poststart"), "poststop": hook("poststop") });
     });
-    assert_eq!(bundle.run(&["run", "--bundle", bundle.path(), "c1"]).code, 0);
+    bundle.succeed(&["run", "--bundle", bundle.path(), "c1"]);
     let text = std::fs::read_to_string(log).unwrap();
     let (names, states): (Vec<&str>, Vec<&str>) = text.lines().partition(|l| !l.starts_with('{'));
     assert_eq!(names, ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]);
@@ -191,7 +191,7 @@ fn the_end_of_the_sentry_is_the_containers() {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
     }
     bundle.await_status("c1", "stopped");
-    assert_eq!(bundle.run(&["delete", "--force", "c1"]).code, 0);
+    bundle.succeed(&["delete", "--force", "c1"]);
     bundle.assert_empty();
 }
 
@@ -208,7 +208,7 @@ fn signals_of_the_host_reach_init_after_a_stop() {
         std::thread::sleep(Duration::from_millis(50));
     }
     bundle.await_status("c1", "stopped");
-    assert_eq!(bundle.run(&["delete", "c1"]).code, 0);
+    bundle.succeed(&["delete", "c1"]);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_sleeping_container_that_is_killed_leaves_no_process() {
     bundle.create("c1");
     bundle.run(&["start", "c1"]);
     let state: Value = serde_json::from_slice(&std::fs::read(bundle.file("state/c1/state.json")).unwrap()).unwrap();
-    assert_eq!(bundle.run(&["kill", "c1", "KILL"]).code, 0);
+    bundle.succeed(&["kill", "c1", "KILL"]);
     let alive = |helper: &Value| {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", helper["pid"])).unwrap_or_default();
         stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
@@ -240,6 +240,6 @@ fn update_changes_how_many_processes_there_can_be() {
     assert_eq!((said.code, said.err.as_str()), (0, ""));
     let said = bundle.run(&fork);
     assert!(said.err.contains("can't fork"), "{said:?}");
-    assert_eq!(bundle.run(&["update", "--pids-limit", "-1", "c1"]).code, 0);
+    bundle.succeed(&["update", "--pids-limit", "-1", "c1"]);
     assert_eq!(bundle.run(&fork).out, "done\n");
 }

@@ -59,7 +59,7 @@ fn a_network_namespace_is_joined() {
     assert_eq!(said.code, 0, "{said:?}");
     let theirs = std::fs::read_link(holder.path("net")).unwrap().display().to_string();
     assert_eq!(namespace(&bundle, "net"), theirs);
-    assert_eq!(bundle.run(&["delete", "--force", "c1"]).code, 0);
+    bundle.succeed(&["delete", "--force", "c1"]);
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn a_container_and_the_host_reach_each_other_through_a_link() {
     let bundle = link.bundle(&script);
     let said = bundle.run(&["--network=host", "create", "--bundle", bundle.path(), "c1"]);
     assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(bundle.run(&["start", "c1"]).code, 0);
+    bundle.succeed(&["start", "c1"]);
     let (mut client, from) = listener.accept().unwrap();
     assert_eq!(from.ip().to_string(), *there);
     client.write_all(b"HTTP/1.0 200 OK\r\n\r\nfrom the host\n").unwrap();
@@ -127,7 +127,7 @@ fn a_container_and_the_host_reach_each_other_through_a_link() {
         assert!(Instant::now() < until, "the container has not got the page");
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(bundle.run(&["delete", "--force", "c1"]).code, 0);
+    bundle.succeed(&["delete", "--force", "c1"]);
 }
 
 #[test]

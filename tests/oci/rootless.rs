@@ -20,7 +20,7 @@ fn each_verb_reaches_the_container_that_another_has_made() {
     let Some(bundle) = Bundle::rootless(&["sh", "-c", FOREVER]) else { return };
     let said = bundle.create("c1");
     assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(bundle.run(&["start", "c1"]).code, 0);
+    bundle.succeed(&["start", "c1"]);
     let state = bundle.state("c1");
     assert_eq!(state["status"], "running");
     assert_eq!(state["owner"], moat_tests::person::Person::new().unwrap().name());
@@ -28,28 +28,28 @@ fn each_verb_reaches_the_container_that_another_has_made() {
     assert_eq!((said.code, said.out.as_str()), (3, "in\n"), "{said:?}");
     let listed: Value = serde_json::from_str(&bundle.run(&["list", "-f", "json"]).out).unwrap();
     assert_eq!(listed[0]["id"], "c1");
-    assert_eq!(bundle.run(&["ps", "-f", "json", "c1"]).code, 0);
+    bundle.succeed(&["ps", "-f", "json", "c1"]);
     for (verb, status) in [("pause", "paused"), ("resume", "running")] {
-        assert_eq!(bundle.run(&[verb, "c1"]).code, 0);
+        bundle.succeed(&[verb, "c1"]);
         assert_eq!(bundle.state("c1")["status"], status);
     }
     // It may not have its handler yet.
     while bundle.state("c1")["status"] != "stopped" {
         bundle.run(&["kill", "c1", "TERM"]);
     }
-    assert_eq!(bundle.run(&["delete", "c1"]).code, 0);
+    bundle.succeed(&["delete", "c1"]);
     bundle.assert_empty();
 }
 
 #[test]
 fn a_container_that_ignores_signals_is_killed() {
     let Some(bundle) = Bundle::rootless(&["sleep", "100"]) else { return };
-    assert_eq!(bundle.run(&["run", "-d", "--bundle", bundle.path(), "c1"]).code, 0);
-    assert_eq!(bundle.run(&["kill", "c1", "KILL"]).code, 0);
+    bundle.succeed(&["run", "-d", "--bundle", bundle.path(), "c1"]);
+    bundle.succeed(&["kill", "c1", "KILL"]);
     bundle.await_status("c1", "stopped");
-    assert_eq!(bundle.run(&["delete", "c1"]).code, 0);
-    assert_eq!(bundle.run(&["run", "-d", "--bundle", bundle.path(), "c2"]).code, 0);
-    assert_eq!(bundle.run(&["delete", "--force", "c2"]).code, 0);
+    bundle.succeed(&["delete", "c1"]);
+    bundle.succeed(&["run", "-d", "--bundle", bundle.path(), "c2"]);
+    bundle.succeed(&["delete", "--force", "c2"]);
     bundle.assert_empty();
 }
 

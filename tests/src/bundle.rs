@@ -131,6 +131,12 @@ impl Bundle {
         Said::of(self.command(arguments), self.directory.path())
     }
 
+    /// Runs a verb that must succeed.
+    pub fn succeed(&self, arguments: &[&str]) {
+        let said = self.run(arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
+    }
+
     /// Creates a container.
     pub fn create(&self, id: &str) -> Said {
         self.run(&["create", "--bundle", self.path(), id])
