@@ -162,7 +162,11 @@ pub fn top_tells_of_every_process(podman: &Podman) {
     let script = "sleep 1001 & sh -c 'sleep 1002; true' & echo begun; while :; do :; done";
     podman.ok(&["run", "-dt", "--name", "c", "--network=none", "-u", "7:8", "busybox", "sh", "-c", script]);
     await_log(podman, "c", "begun");
-    podman.ok(&["exec", "-d", "c", "sleep", "1003"]);
+    podman.ok(&["exec", "-d", "-u", "9", "c", "sleep", "1003"]);
+    // Which is another user by a call of its own.
+    let daemon = "echo daemon:x:11:12:::/bin/sh >> /etc/passwd
+        exec busybox start-stop-daemon -S -p /none -c daemon -x /bin/sleep -- 1004";
+    podman.ok(&["exec", "-d", "-u", "0", "c", "sh", "-c", daemon]);
     let columns = "huser user hpid pid %C etime tty time args";
     let tell = || podman.ok(&[&["top", "c"], &columns.split(' ').collect::<Vec<_>>()[..]].concat());
     let busy = |top: &str| {
@@ -184,13 +188,16 @@ pub fn top_tells_of_every_process(podman: &Podman) {
         let found = rows.iter().find(|row| row[8..].join(" ").starts_with(arguments));
         found.unwrap_or_else(|| panic!("{arguments} is not there: {top}"))
     };
-    assert_eq!(rows.len(), 5, "{top}");
-    let terminal = "pts/0";
-    for (arguments, tty) in
-        [("sh -c sleep", terminal), ("sleep 1001", terminal), ("sleep 1002", terminal), ("sleep 1003", "?")]
-    {
+    assert_eq!(rows.len(), 6, "{top}");
+    for (arguments, user, tty) in [
+        ("sh -c sleep", "7", "pts/0"),
+        ("sleep 1001", "7", "pts/0"),
+        ("sleep 1002", "7", "pts/0"),
+        ("sleep 1003", "9", "?"),
+        ("/bin/sleep 1004", "daemon", "?"),
+    ] {
         let row = row(arguments);
-        assert_eq!((row[1], row[6]), ("7", tty), "{arguments}: {top}");
+        assert_eq!((row[1], row[6]), (user, tty), "{arguments}: {top}");
         // The same process on the host.
         let status = std::fs::read_to_string(format!("/proc/{}/status", row[2])).unwrap();
         let field = |name: &str| {

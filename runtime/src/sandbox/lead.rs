@@ -65,10 +65,8 @@ fn try_set_up(
         show_the_container(plan, terminal)?;
     }
     privilege::chroot_to_nothing().map_err(|e| ("empty root", e))?;
-    let (uid, gid) = (Uid::from_raw(plan.user.0), Gid::from_raw(plan.user.1));
     // The host's tools show this user; where it is not mapped they show the overflow user's number.
-    let _ = nix::unistd::setresgid(gid, gid, gid);
-    let _ = nix::unistd::setresuid(uid, uid, uid);
+    let _ = privilege::become_user(plan.user.0, plan.user.1);
     Ok(())
 }
 

@@ -51,13 +51,13 @@ pub fn drop_capabilities(keep: u64) -> Result<(), Errno> {
 ///
 /// # Errors
 /// `EINVAL` if the user namespace does not know the user.
-pub fn become_user(user: u32) -> Result<(), Errno> {
+pub fn become_user(user: u32, group: u32) -> Result<(), Errno> {
     let permitted = permitted_capabilities()?;
     // SAFETY: no memory is passed.
     Errno::result(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) })?;
     // A user namespace that denies setgroups has none to give up.
     let _ = nix::unistd::setgroups(&[]);
-    let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));
+    let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(group));
     nix::unistd::setresgid(gid, gid, gid)?;
     nix::unistd::setresuid(uid, uid, uid)?;
     set_capabilities(permitted)?;

@@ -181,7 +181,7 @@ fn bear_lead(
     let names = lead::Names { host: &boot.config.hostname, domain: &boot.config.domainname };
     let terminal = first_stream.filter(|_| matches!(boot.config.process.stdio, Stdio::Terminal { .. }));
     if let Some(user) = plan.sentry_user {
-        privilege::become_user(user).map_err(host("become the sentry's user"))?;
+        privilege::become_user(user, user).map_err(host("become the sentry's user"))?;
     }
     // SAFETY: makes a new descriptor.
     let go = Errno::result(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) }).map_err(host("eventfd"))?;

@@ -152,11 +152,24 @@ pub enum Change {
     Advise { at: u64, len: u64, advice: i32 },
 }
 
+/// Whom a process belongs to, in numbers of the container's user namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Users {
+    /// The real user.
+    pub real: u32,
+    /// The effective user.
+    pub effective: u32,
+    /// The saved user.
+    pub saved: u32,
+}
+
 /// What the host's tools (`ps`, `podman top`) shall say of a stub.
 #[derive(Clone, Debug, Default)]
 pub struct Title {
     /// `comm`, at most 15 bytes.
     pub name: Vec<u8>,
+    /// Whom it belongs to.
+    pub users: Users,
     /// Where the arguments lie in the application's memory. The tools read them there, so that they show what the
     /// application makes of them.
     pub arguments: std::ops::Range<u64>,
@@ -182,6 +195,8 @@ pub trait AddressSpace: Send + Sync {
     fn set_title(&self, title: &Title);
     /// Tells them a new name alone.
     fn set_name(&self, name: &[u8]);
+    /// Tells them whom it belongs to from now on. What the container's user namespace does not know is left as it was.
+    fn set_users(&self, users: Users);
     /// Tells them that the process has made a session of its own, which has no terminal.
     fn leave_session(&self);
 

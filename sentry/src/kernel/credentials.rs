@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use moat_abi::capability::CapabilitySet;
 use moat_abi::errno::Errno;
+use moat_platform::Users;
 
 use crate::Result;
 
@@ -38,6 +39,11 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Whom a process with these belongs to.
+    pub fn users(&self) -> Users {
+        Users { real: self.uid, effective: self.euid, saved: self.suid }
+    }
+
     /// Root with every capability.
     pub fn root() -> Self {
         Self::of(0, 0, Vec::new(), CapabilitySet::all())

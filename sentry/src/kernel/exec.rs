@@ -129,6 +129,7 @@ async fn replace(current: &mut Current, program: Program) -> Result<()> {
     let layout = memory.layout();
     stub.set_title(&Title {
         name: program.name.clone(),
+        users: program.credentials.users(),
         arguments: layout.arg_start..layout.arg_end,
         environment: layout.env_start..layout.env_end,
     });

@@ -74,6 +74,10 @@ fn commit(current: &Current, old: &Credentials, new: Credentials) {
         current.group_ref().state().lock().dumpable = 0;
         current.parent_death_signal.store(0, std::sync::atomic::Ordering::Relaxed);
     }
+    // The host's tools know a process by its first thread.
+    if new.users() != old.users() && current.tid() == current.group_ref().pid() {
+        current.group_ref().stub().set_users(new.users());
+    }
     current.set_credentials(new);
 }
 

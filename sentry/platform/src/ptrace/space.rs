@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::context::PtraceContext;
 use super::kept::Pool;
 use crate::stub::process::Stub;
-use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Title};
+use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Title, Users};
 
 /// See the module. Orders to the mapper block the calling thread, which serves one task only.
 pub struct Space {
@@ -62,6 +62,10 @@ impl AddressSpace for Space {
 
     fn set_name(&self, name: &[u8]) {
         self.stub.set_name(name);
+    }
+
+    fn set_users(&self, users: Users) {
+        self.stub.set_users(users);
     }
 
     fn leave_session(&self) {

@@ -134,7 +134,10 @@ pub fn birth(
     if pid == 0 {
         let code = match setup().and_then(|()| prepare(orders, &page, &filters, &vdso_maps)) {
             // Never returns but with an error.
-            Ok(()) => become_mapper(&filters, interception, ready_writer.as_raw_fd()),
+            Ok(()) => {
+                let own_users = flags & libc::CLONE_NEWUSER != 0;
+                become_mapper(&filters, interception, own_users, ready_writer.as_raw_fd())
+            }
             Err(errno) => errno,
         };
         let _ = nix::unistd::write(&ready_writer, &code.to_le_bytes());
@@ -324,8 +327,9 @@ unsafe extern "C" {
     static __rseq_size: u32;
 }
 
-/// In the child: gives up everything that is not needed and jumps into the stub's code. Returns only an errno.
-fn become_mapper(filters: &Filters, interception: Interception, ready: RawFd) -> i32 {
+/// In the child: gives up everything that is not needed and jumps into the stub's code. Returns only an errno. In a user
+/// namespace of the container's the mapper keeps the right to be another user of it.
+fn become_mapper(filters: &Filters, interception: Interception, own_users: bool, ready: RawFd) -> i32 {
     // SAFETY: plain calls without memory, or on memory of this process that outlives them; SIGCHLD is ignored so that
     // stubs' children reap themselves; rseq is given up because its area is about to be unmapped.
     let done = unsafe {
@@ -356,7 +360,7 @@ fn become_mapper(filters: &Filters, interception: Interception, ready: RawFd) ->
     if !done.is_empty() {
         return std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EPERM);
     }
-    drop_capabilities();
+    keep_capabilities(if own_users { CAP_SETUID } else { 0 });
     if seccompiler::apply_filter(&filters.mapper).is_err() {
         return libc::EINVAL;
     }
@@ -396,10 +400,19 @@ fn action_of(signal: i32, interception: Interception) -> [u64; 4] {
     }
 }
 
-/// Drops every capability: what a stub may do is ordered by the sentry and needs none.
-fn drop_capabilities() {
+/// CAP_SETUID as a bit.
+const CAP_SETUID: u32 = 1 << 7;
+/// SECBIT_NO_SETUID_FIXUP and its lock: no change of user takes or gives capabilities.
+const NO_SETUID_FIXUP: libc::c_ulong = 3 << 2;
+
+/// Drops every capability but these, for good: no_new_privs is set, and the stub never executes a file.
+fn keep_capabilities(kept: u32) {
     let header: [u32; 2] = [0x2008_0522, 0];
-    let none = [0u32; 6];
-    // SAFETY: capset with a version 3 header and two zeroed data structures.
-    unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
+    let sets = [kept, kept, 0, 0, 0, 0];
+    // SAFETY: prctl without memory, which may be refused: a change of user then ends the capability. capset with a version
+    // 3 header and its two data structures.
+    unsafe {
+        libc::prctl(libc::PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0);
+        libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr());
+    }
 }

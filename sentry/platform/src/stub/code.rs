@@ -5,7 +5,7 @@
 //!   names (a cloned child may run late, when the page holds other orders), ebx how many are left, rbp where a cloned
 //!   child begins.
 //! * `forked`: a forked mapper puts its own order page in place of its parent's and goes on as a mapper.
-//! * `thread`: an application thread leaves the descriptor table, confines itself and parks until it is traced.
+//! * `thread`: an application thread leaves the descriptor table and its capability, confines itself and parks until it is traced.
 //! * `watch`: ends the lead, and with it all stubs, when the sentry has ended.
 //! * `signals`: hands the signals that the lead gets on to the sentry.
 //! * `handler`: an application thread saves its vector state into the signal frame that the sentry has written (at rcx),
@@ -94,13 +94,19 @@ global_asm!(
     "xor r13d, r13d",
     "jmp moat_stub_mapper",
     "7: ud2",
-    // ---- thread: close_range(0, ~0, UNSHARE); seccomp(SET_MODE_FILTER, 0, filter A); pause for ever
+    // ---- thread: close_range(0, ~0, UNSHARE); capset(none); seccomp(SET_MODE_FILTER, 0, filter A); pause for ever
     ".globl moat_stub_thread",
     "moat_stub_thread:",
     "xor edi, edi",
     "mov esi, 0xffffffff",
     "mov edx, 2",
     "mov eax, 436",
+    "syscall",
+    "test rax, rax",
+    "jnz 7b",
+    "lea rdi, [rip + 11f]",
+    "lea rsi, [rip + 12f]",
+    "mov eax, 126",
     "syscall",
     "test rax, rax",
     "jnz 7b",
@@ -183,6 +189,9 @@ global_asm!(
     ".zero 22",
     ".long 0x1f80",
     ".zero 548",
+    // No capability: the header of capset, and its sets.
+    "11: .long 0x20080522, 0",
+    "12: .zero 24",
     // ---- signals of the lead: rt_sigtimedwait(all but CHLD…, 0, 0, 8), then one byte of the table below
     ".globl moat_stub_signals",
     "moat_stub_signals:",

@@ -13,12 +13,14 @@ use super::code::Entry;
 use super::descriptors::SharedTable;
 use super::layout;
 use super::orders::{BATCH, DATA_SIZE, Order, OrderFile, OrderPage, offset};
-use crate::{APPLICATION_END, Change, MemoryFault, PAGE_SIZE, PlatformError, Protection, Source, Title};
+use crate::{APPLICATION_END, Change, MemoryFault, PAGE_SIZE, PlatformError, Protection, Source, Title, Users};
 
 /// User copies are made in pieces of at most this many bytes.
 const PIECE: usize = 64 << 10;
 /// How long a mapper may take for one batch before its stub counts as dead.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often access to a stub may be refused, which it is while the stub changes its user, before that is a fault.
+const REFUSALS: u32 = 10_000;
 /// Bytes of a process's name, with the NUL.
 const NAME_SIZE: usize = 16;
 /// `PR_SET_MM`'s operation that needs no capability.
@@ -46,6 +48,8 @@ pub struct Stub {
     /// The core that the mapper is on: that of who gave the last order, since a switch to another core costs more than
     /// most orders do.
     core: AtomicUsize,
+    /// Whom the host takes it to belong to, once it was told.
+    users: Mutex<Option<Users>>,
     peak_resident: AtomicU64,
     minor_faults: AtomicU64,
 }
@@ -109,6 +113,7 @@ impl Stub {
             dead: AtomicBool::new(false),
             is_lead: true,
             core: AtomicUsize::new(usize::MAX),
+            users: Mutex::new(None),
             peak_resident: AtomicU64::new(0),
             minor_faults: AtomicU64::new(0),
         };
@@ -322,6 +327,7 @@ impl Stub {
             dead: AtomicBool::new(false),
             is_lead: false,
             core: AtomicUsize::new(self.core.load(Ordering::Relaxed)),
+            users: Mutex::new(None),
             peak_resident: AtomicU64::new(0),
             minor_faults: AtomicU64::new(0),
         });
@@ -441,7 +447,27 @@ impl Stub {
         let map_at = layout::ORDERS + (offset::DATA + NAME_SIZE) as u64;
         let name = Self::name_order(page, &title.name);
         let map = Order::new(libc::SYS_prctl, &[libc::PR_SET_MM as u64, PR_SET_MM_MAP, map_at, bytes.len() as u64, 0]);
-        let _ = self.order_locked(&commands, &[name, map], 0);
+        let mut orders = vec![name, map];
+        orders.extend(self.user_orders(title.users));
+        let _ = self.order_locked(&commands, &orders, 0);
+    }
+
+    /// Tells them whom it belongs to.
+    pub fn set_users(&self, users: Users) {
+        let commands = self.commands.lock();
+        let orders = self.user_orders(users);
+        if !orders.is_empty() {
+            let _ = self.order_locked(&commands, &orders, 0);
+        }
+    }
+
+    /// The mapper's user says whose the process is. One that changes its user is not dumpable for a moment.
+    fn user_orders(&self, users: Users) -> Vec<Order> {
+        if self.users.lock().replace(users) == Some(users) {
+            return Vec::new();
+        }
+        let numbers = [users.real, users.effective, users.saved].map(u64::from);
+        vec![Order::new(libc::SYS_setresuid, &numbers), Order::new(libc::SYS_prctl, &[libc::PR_SET_DUMPABLE as u64, 1])]
     }
 
     /// Tells the host's tools the name.
@@ -539,11 +565,22 @@ impl Stub {
     unsafe fn transfer(&self, local: *mut u8, len: usize, parts: &[libc::iovec], write: bool) -> usize {
         let local = libc::iovec { iov_base: local.cast(), iov_len: len };
         let call = if write { libc::SYS_process_vm_writev } else { libc::SYS_process_vm_readv };
-        // SAFETY: by this function's contract; remote addresses mean nothing in this process.
-        let got = unsafe {
-            libc::syscall(call, self.host_pid, &raw const local, 1_usize, parts.as_ptr(), parts.len(), 0_usize)
-        };
-        usize::try_from(got).unwrap_or(0)
+        let mut refused = 0;
+        loop {
+            // SAFETY: by this function's contract; remote addresses mean nothing in this process.
+            let got = unsafe {
+                libc::syscall(call, self.host_pid, &raw const local, 1_usize, parts.as_ptr(), parts.len(), 0_usize)
+            };
+            if let Ok(got) = usize::try_from(got) {
+                return got;
+            }
+            // It is just changing its user.
+            if std::io::Error::last_os_error().raw_os_error() != Some(libc::EPERM) || refused == REFUSALS {
+                return 0;
+            }
+            refused += 1;
+            std::thread::yield_now();
+        }
     }
 
     /// Processor time of the whole process.

@@ -1,7 +1,7 @@
 //! The code of the trap platform in a stub: position-independent, in a page of its own, from which alone its calls are
 //! allowed.
 //!
-//! * `thread`: a new application thread leaves the descriptor table, takes the stack of its slot for signals, confines
+//! * `thread`: a new application thread leaves the descriptor table and its capability, takes the stack of its slot for signals, confines
 //!   itself, and makes a call that traps, so that the sentry gets it by its handler.
 //! * `handler`: of all signals. What it interrupted lies in the frame on the slot's stack, where the sentry can read and
 //!   change it; the handler posts, waits for the answer, and returns by `rt_sigreturn` into what the frame then says. It
@@ -53,6 +53,12 @@ global_asm!(
     "syscall",
     "test rax, rax",
     "jnz 9f",
+    "lea rdi, [rip + 11f]",
+    "lea rsi, [rip + 12f]",
+    "mov eax, 126",
+    "syscall",
+    "test rax, rax",
+    "jnz 9f",
     "lea rbx, [rsp - 1]",
     "and rbx, -{SLOT}",
     "lea rdi, [rbx + {ALTSTACK}]",
@@ -77,6 +83,9 @@ global_asm!(
     "mov eax, 39",
     "syscall",
     "9: ud2",
+    // No capability: the header of capset, and its sets.
+    "11: .long 0x20080522, 0",
+    "12: .zero 24",
     // ---- handler: edi the signal, rdx the ucontext, rsp the frame
     ".globl moat_trap_handler",
     "moat_trap_handler:",

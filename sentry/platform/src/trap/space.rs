@@ -16,7 +16,7 @@ use super::slots::{self, SLOT, Slot, SlotFile, offset};
 use crate::stub::layout;
 use crate::stub::orders::Order;
 use crate::stub::process::{HostThread, Stub};
-use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Title};
+use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Title, Users};
 
 /// So many threads that no task uses are kept for the next ones: each has its filter already.
 const IDLE: usize = 16;
@@ -265,6 +265,10 @@ impl AddressSpace for Space {
 
     fn set_name(&self, name: &[u8]) {
         self.stub.set_name(name);
+    }
+
+    fn set_users(&self, users: Users) {
+        self.stub.set_users(users);
     }
 
     fn leave_session(&self) {
