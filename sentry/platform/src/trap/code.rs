@@ -4,11 +4,12 @@
 //! * `thread`: a new application thread leaves the descriptor table and its capability, takes the stack of its slot for signals, confines
 //!   itself, and makes a call that traps, so that the sentry gets it by its handler.
 //! * `handler`: of all signals. What it interrupted lies in the frame on the slot's stack, where the sentry can read and
-//!   change it; the handler posts, waits for the answer, and returns by `rt_sigreturn` into what the frame then says. It
-//!   keeps rbx (the slot), r14 (the frame) and r13d (the answer's number before), and never touches the application's
-//!   stack.
-//! * `exchange`: one compare-and-exchange in the application's memory. Its fault comes back to the handler, which
-//!   goes on at `fixup`.
+//!   change it; the handler hands over, and returns by `rt_sigreturn` into what the frame then says. It keeps r14 (the
+//!   frame), and never touches the application's stack.
+//! * `hand_off`: posts, waits for the answer and does what it asks for, until the application is to run on: then it goes
+//!   on at r15. It keeps rbx (the slot), rbp, r14, r15 and rsp, and has the number of the answer before in r13d.
+//! * `exchange`: one compare-and-exchange in the application's memory, asked for by an answer. Its fault comes back to
+//!   the handler, which goes on at `fixup`.
 //!
 //! What lies in a slot is the application's to write: the code trusts it no further than the application's own rights go.
 
@@ -96,14 +97,30 @@ global_asm!(
     "mov rbx, rsp",
     "and rbx, -{SLOT}",
     "mov r14, rsp",
-    "mov [rbx + {SIGNAL}], edi",
+    "mov [rbx + {STOP}], edi",
     "mov [rbx + {CONTEXT}], rdx",
     "rdfsbase rax",
     "mov [rbx + {FS}], rax",
     "rdgsbase rax",
     "mov [rbx + {GS}], rax",
-    // post
-    "1: mov r13d, [rbx + {ANSWERED}]",
+    "lea r15, [rip + 7f]",
+    "jmp moat_trap_hand_off",
+    // rt_sigreturn, as if the handler had popped its return address
+    "7: lea rsp, [r14 + 8]",
+    "mov eax, 15",
+    "syscall",
+    "ud2",
+    "8: lea rcx, [rip + moat_trap_fixup]",
+    "mov [rdx + {RIP}], rcx",
+    "lea rsp, [rsp + 8]",
+    "mov eax, 15",
+    "syscall",
+    "ud2",
+    // ---- hand_off: rbx the slot, r15 where to go on when the application is to run on
+    ".balign 64",
+    ".globl moat_trap_hand_off",
+    "moat_trap_hand_off:",
+    "mov r13d, [rbx + {ANSWERED}]",
     "lock inc dword ptr [rbx + {POSTED}]",
     "cmp dword ptr [rbx + {SENTRY_WAITS}], 0",
     "je 9f",
@@ -132,51 +149,44 @@ global_asm!(
     "syscall",
     "mov dword ptr [rbx + {STUB_WAITS}], 0",
     "jmp 2b",
+    // act
     "3: mov eax, [rbx + {ACTION}]",
+    "test eax, eax",
+    "jz 5f",
     "test eax, {SET_BASES}",
     "jz 4f",
     "mov rcx, [rbx + {FS}]",
     "wrfsbase rcx",
     "mov rcx, [rbx + {GS}]",
     "wrgsbase rcx",
-    "4: and eax, 0xff",
-    "jz 7f",
-    "cmp eax, {EXCHANGE}",
-    "jne 6f",
-    "mov rdi, [rbx + {WORD}]",
+    "and eax, 0xff",
+    "jz 5f",
+    "4: cmp eax, {EXCHANGE}",
+    "je 6f",
+    "cmp eax, {ASK_USAGE}",
+    "je 7f",
+    // exit
+    "xor edi, edi",
+    "mov eax, 60",
+    "syscall",
+    "ud2",
+    "5: jmp r15",
+    "6: mov rdi, [rbx + {WORD}]",
     "mov eax, [rbx + {EXPECTED}]",
     "mov edx, [rbx + {NEW}]",
     "moat_trap_exchange:",
     "lock cmpxchg [rdi], edx",
     "mov [rbx + {FOUND}], eax",
     "mov dword ptr [rbx + {FAULTED}], 0",
-    "jmp 1b",
+    "jmp moat_trap_hand_off",
     "moat_trap_fixup:",
     "mov dword ptr [rbx + {FAULTED}], 1",
-    "jmp 1b",
-    "6: cmp eax, {ASK_USAGE}",
-    "jne 5f",
-    "xor edi, edi",
+    "jmp moat_trap_hand_off",
+    "7: xor edi, edi",
     "lea rsi, [rbx + {USAGE}]",
     "mov eax, 98",
     "syscall",
-    "jmp 1b",
-    // exit
-    "5: xor edi, edi",
-    "mov eax, 60",
-    "syscall",
-    "ud2",
-    // rt_sigreturn, as if the handler had popped its return address
-    "7: lea rsp, [r14 + 8]",
-    "mov eax, 15",
-    "syscall",
-    "ud2",
-    "8: lea rcx, [rip + moat_trap_fixup]",
-    "mov [rdx + {RIP}], rcx",
-    "lea rsp, [rsp + 8]",
-    "mov eax, 15",
-    "syscall",
-    "ud2",
+    "jmp moat_trap_hand_off",
     ".globl moat_trap_end",
     "moat_trap_end:",
     ".popsection",
@@ -185,7 +195,7 @@ global_asm!(
     MASK = const offset::MASK,
     FILTER = const layout::CODE + FILTER_OFFSET as u64,
     RIP = const CONTEXT_RIP,
-    SIGNAL = const offset::SIGNAL,
+    STOP = const offset::STOP,
     CONTEXT = const offset::CONTEXT,
     FS = const offset::FS,
     GS = const offset::GS,

@@ -103,7 +103,7 @@ impl TrapContext {
     fn look(&mut self) -> Result<(i32, Info), PlatformError> {
         let slot = self.place()?.slot.clone();
         let frame = Frame::at(&slot, slot.get_u64(offset::CONTEXT)).ok_or(PlatformError::Dead)?;
-        let signal = slot.word(offset::SIGNAL).load(Ordering::Acquire) as i32;
+        let signal = slot.word(offset::STOP).load(Ordering::Acquire) as i32;
         self.registers = Registers {
             fs_base: slot.get_u64(offset::FS),
             gs_base: slot.get_u64(offset::GS),
