@@ -26,14 +26,22 @@ pub mod offset {
     pub const POSTED: usize = 0;
     /// How often it was answered, a futex word: u32.
     pub const ANSWERED: usize = 4;
-    /// The signal that stopped it: u32.
+    /// The signal that stopped it, or a call without one: u32.
     pub const STOP: usize = 8;
     /// In an answer, what it asks for: u32.
     pub const ACTION: usize = STOP;
+    /// The number of a call without a signal: u32.
+    pub const NUMBER: usize = 12;
+    /// Its arguments: six u64.
+    pub const ARGUMENTS: usize = 16;
+    /// In its answer, the result: u64.
+    pub const RESULT: usize = ARGUMENTS;
     /// The sentry sleeps on `POSTED`: u32.
     pub const SENTRY_WAITS: usize = 64;
     /// The thread sleeps on `ANSWERED`: u32.
     pub const STUB_WAITS: usize = 68;
+    /// A signal that came during a call without one, to be told of at its end: u32.
+    pub const MISSED: usize = 72;
     /// Address of the ucontext: u64.
     pub const CONTEXT: usize = 80;
     /// Base of %fs: u64.
@@ -54,6 +62,8 @@ pub mod offset {
     pub const ALTSTACK: usize = 128;
     /// The signals that the application blocks on the host, which are none: u64.
     pub const MASK: usize = 160;
+    /// The registers of such a call, as a `sigcontext` begins: 18 u64.
+    pub const SAVED: usize = 192;
     /// What the thread's process uses (`struct rusage`): 144 bytes.
     pub const USAGE: usize = 512;
 }
@@ -138,7 +148,7 @@ pub struct Slot {
 impl Slot {
     /// Makes its mailbox that of a thread which is yet to be born.
     pub fn reset(&self) {
-        self.put(0, &[0; 256]);
+        self.put(0, &[0; STACK]);
         // struct stack_t: ss_sp, ss_flags, ss_size.
         self.put_u64(offset::ALTSTACK, self.address + STACK as u64);
         self.put_u64(offset::ALTSTACK + 16, (SLOT - STACK) as u64);
