@@ -4,11 +4,16 @@
 //! * `thread`: a new application thread leaves the descriptor table and its capability, takes the stack of its slot for signals, confines
 //!   itself, and makes a call that traps, so that the sentry gets it by its handler.
 //! * `handler`: of all signals. What it interrupted lies in the frame on the slot's stack, where the sentry can read and
-//!   change it; the handler posts, waits for the answer, and returns by `rt_sigreturn` into what the frame then says. It
-//!   keeps rbx (the slot), r14 (the frame) and r13d (the answer's number before), and never touches the application's
-//!   stack.
-//! * `exchange`: one compare-and-exchange in the application's memory. Its fault comes back to the handler, which
-//!   goes on at `fixup`.
+//!   change it; the handler hands over, and returns by `rt_sigreturn` into what the frame then says. It keeps r14 (the
+//!   frame), and never touches the application's stack.
+//! * `hand_off`: posts, waits for the answer and does what it asks for, until the application is to run on: then it goes
+//!   on at r15. It keeps rbx (the slot), rbp, r14, r15 and rsp, and has the number of the answer before in r13d.
+//! * `call`: where patched call sites jump to, with the address behind the call in r11, which like rcx is the call's to
+//!   destroy. If %gs names a slot, it saves the registers there, hands over, and goes back to what is then saved; vector
+//!   state stays where it is. Else the call is made as it stands, and traps. A signal that finds it here is noted, and told
+//!   of when the call is done; the sentry can also ask for the frame of a call of its own (`stop`).
+//! * `exchange`: one compare-and-exchange in the application's memory, asked for by an answer. Its fault comes back to
+//!   the handler, which goes on at `fixup`.
 //!
 //! What lies in a slot is the application's to write: the code trusts it no further than the application's own rights go.
 
@@ -28,12 +33,25 @@ pub mod action {
     pub const EXIT: u32 = 2;
     /// Ask the host what the process uses, and post again.
     pub const USAGE: u32 = 3;
+    /// Of a thread that makes a call without a frame: come by the handler, so that there is one.
+    pub const FRAME: u32 = 4;
     /// Added to the others: set the bases of %fs and %gs.
     pub const SET_BASES: u32 = 0x100;
 }
 
 /// How often either side gives the other its core before it sleeps. More would only take time from third parties.
 pub const YIELDS: u32 = 2;
+
+/// What a thread has stopped for if by no signal: a system call, made without a trap.
+pub const CALL: u32 = 0;
+
+/// Signals of faults, as bits.
+const FAULTS: u32 = 1 << libc::SIGSEGV
+    | 1 << libc::SIGBUS
+    | 1 << libc::SIGILL
+    | 1 << libc::SIGFPE
+    | 1 << libc::SIGTRAP
+    | 1 << libc::SIGSYS;
 
 /// Where `rip` lies in a ucontext.
 const CONTEXT_RIP: usize = 168;
@@ -90,20 +108,51 @@ global_asm!(
     ".globl moat_trap_handler",
     "moat_trap_handler:",
     "mov rax, [rdx + {RIP}]",
-    "lea rcx, [rip + moat_trap_exchange]",
+    "lea rcx, [rip + moat_trap_hand_off]",
     "cmp rax, rcx",
-    "je 8f",
+    "jb 9f",
+    "lea rcx, [rip + moat_trap_leave]",
+    "cmp rax, rcx",
+    "jb 5f",
+    "9:",
     "mov rbx, rsp",
     "and rbx, -{SLOT}",
     "mov r14, rsp",
-    "mov [rbx + {SIGNAL}], edi",
+    "mov [rbx + {STOP}], edi",
     "mov [rbx + {CONTEXT}], rdx",
     "rdfsbase rax",
     "mov [rbx + {FS}], rax",
     "rdgsbase rax",
     "mov [rbx + {GS}], rax",
-    // post
-    "1: mov r13d, [rbx + {ANSWERED}]",
+    "lea r15, [rip + 7f]",
+    "jmp moat_trap_hand_off",
+    // rt_sigreturn, as if the handler had popped its return address
+    "7: lea rsp, [r14 + 8]",
+    "mov eax, 15",
+    "syscall",
+    "ud2",
+    // It interrupted a hand-over: faults are told of, but for that of the exchange; other signals are left to it.
+    "5: mov ecx, {FAULTS}",
+    "bt rcx, rdi",
+    "jnc 6f",
+    "lea rcx, [rip + moat_trap_exchange]",
+    "cmp rax, rcx",
+    "jne 9b",
+    "lea rcx, [rip + moat_trap_fixup]",
+    "mov [rdx + {RIP}], rcx",
+    "jmp 8f",
+    "6: mov rbx, rsp",
+    "and rbx, -{SLOT}",
+    "mov [rbx + {MISSED}], edi",
+    "8: lea rsp, [rsp + 8]",
+    "mov eax, 15",
+    "syscall",
+    "ud2",
+    // ---- hand_off: rbx the slot, r15 where to go on when the application is to run on
+    ".balign 64",
+    ".globl moat_trap_hand_off",
+    "moat_trap_hand_off:",
+    "mov r13d, [rbx + {ANSWERED}]",
     "lock inc dword ptr [rbx + {POSTED}]",
     "cmp dword ptr [rbx + {SENTRY_WAITS}], 0",
     "je 9f",
@@ -132,50 +181,129 @@ global_asm!(
     "syscall",
     "mov dword ptr [rbx + {STUB_WAITS}], 0",
     "jmp 2b",
+    // act
     "3: mov eax, [rbx + {ACTION}]",
+    "test eax, eax",
+    "jz 5f",
     "test eax, {SET_BASES}",
     "jz 4f",
     "mov rcx, [rbx + {FS}]",
     "wrfsbase rcx",
     "mov rcx, [rbx + {GS}]",
     "wrgsbase rcx",
-    "4: and eax, 0xff",
-    "jz 7f",
-    "cmp eax, {EXCHANGE}",
-    "jne 6f",
-    "mov rdi, [rbx + {WORD}]",
+    "and eax, 0xff",
+    "jz 5f",
+    "4: cmp eax, {EXCHANGE}",
+    "je 6f",
+    "cmp eax, {ASK_USAGE}",
+    "je 7f",
+    "cmp eax, {FRAME}",
+    "je moat_trap_stop",
+    // exit
+    "xor edi, edi",
+    "mov eax, 60",
+    "syscall",
+    "ud2",
+    "5: jmp r15",
+    "6: mov rdi, [rbx + {WORD}]",
     "mov eax, [rbx + {EXPECTED}]",
     "mov edx, [rbx + {NEW}]",
     "moat_trap_exchange:",
     "lock cmpxchg [rdi], edx",
     "mov [rbx + {FOUND}], eax",
     "mov dword ptr [rbx + {FAULTED}], 0",
-    "jmp 1b",
+    "jmp moat_trap_hand_off",
     "moat_trap_fixup:",
     "mov dword ptr [rbx + {FAULTED}], 1",
-    "jmp 1b",
-    "6: cmp eax, {ASK_USAGE}",
-    "jne 5f",
-    "xor edi, edi",
+    "jmp moat_trap_hand_off",
+    "7: xor edi, edi",
     "lea rsi, [rbx + {USAGE}]",
     "mov eax, 98",
     "syscall",
-    "jmp 1b",
-    // exit
-    "5: xor edi, edi",
-    "mov eax, 60",
+    "jmp moat_trap_hand_off",
+    // ---- call: r11 the address behind the system call, whose number and arguments are in place
+    ".balign 64",
+    ".globl moat_trap_call",
+    "moat_trap_call:",
+    // Is %gs the address of a slot? Without a change of flags.
+    "rdgsbase rcx",
+    "rorx rcx, rcx, 28",
+    "lea rcx, [rcx - {SLOTS_HIGH}]",
+    "rorx rcx, rcx, 18",
+    "jecxz 2f",
+    "lea r11, [r11 - 2]",
+    "jmp r11",
+    ".globl moat_trap_first",
+    "moat_trap_first:",
+    "2: mov gs:[{SAVED_RIP}], r11",
+    "mov gs:[{SAVED_RSP}], rsp",
+    "rdgsbase rsp",
+    "lea rsp, [rsp + {SAVED_FLAGS} + 8]",
+    "pushfq",
+    "mov [rsp + {SAVED_RBX} - {SAVED_FLAGS}], rbx",
+    "lea rbx, [rsp - {SAVED_FLAGS}]",
+    "mov rcx, [rsp]",
+    "mov [rbx + {SAVED_R11}], rcx",
+    "mov [rbx + {SAVED_RCX}], r11",
+    "mov [rbx + {SAVED_R8}], r8",
+    "mov [rbx + {SAVED_R8} + 8], r9",
+    "mov [rbx + {SAVED_R8} + 16], r10",
+    "mov [rbx + {SAVED_R8} + 32], r12",
+    "mov [rbx + {SAVED_R8} + 40], r13",
+    "mov [rbx + {SAVED_R8} + 48], r14",
+    "mov [rbx + {SAVED_R8} + 56], r15",
+    "mov [rbx + {SAVED_R8} + 64], rdi",
+    "mov [rbx + {SAVED_R8} + 72], rsi",
+    "mov [rbx + {SAVED_R8} + 80], rbp",
+    "mov [rbx + {SAVED_R8} + 96], rdx",
+    "mov [rbx + {SAVED_RAX}], rax",
+    // A number of more than 32 bits is none of a call that is worth the while.
+    "mov ecx, eax",
+    "cmp rcx, rax",
+    "jne 4f",
+    "rdfsbase rcx",
+    "mov [rbx + {FS}], rcx",
+    "mov dword ptr [rbx + {STOP}], {CALL}",
+    "mov [rbx + {NUMBER}], eax",
+    "mov [rbx + {ARGUMENTS}], rdi",
+    "mov [rbx + {ARGUMENTS} + 8], rsi",
+    "mov [rbx + {ARGUMENTS} + 16], rdx",
+    "mov [rbx + {ARGUMENTS} + 24], r10",
+    "mov [rbx + {ARGUMENTS} + 32], r8",
+    "mov [rbx + {ARGUMENTS} + 40], r9",
+    "lea r15, [rip + 3f]",
+    "jmp moat_trap_hand_off",
+    "4: mov [rbx + {RESULT}], rax",
+    "sub qword ptr [rbx + {SAVED_RIP}], 2",
+    "3: cmp dword ptr [rbx + {MISSED}], 0",
+    // From here on a signal finds the call done: who is told of it completes the registers from what is saved.
+    ".globl moat_trap_leave",
+    "moat_trap_leave:",
+    "jne moat_trap_stop",
+    "mov r8, [rbx + {SAVED_R8}]",
+    "mov r9, [rbx + {SAVED_R8} + 8]",
+    "mov r10, [rbx + {SAVED_R8} + 16]",
+    "mov r11, [rbx + {SAVED_R11}]",
+    "mov r12, [rbx + {SAVED_R8} + 32]",
+    "mov r13, [rbx + {SAVED_R8} + 40]",
+    "mov r14, [rbx + {SAVED_R8} + 48]",
+    "mov r15, [rbx + {SAVED_R8} + 56]",
+    "mov rdi, [rbx + {SAVED_R8} + 64]",
+    "mov rsi, [rbx + {SAVED_R8} + 72]",
+    "mov rbp, [rbx + {SAVED_R8} + 80]",
+    "mov rdx, [rbx + {SAVED_R8} + 96]",
+    "mov rcx, [rbx + {SAVED_RCX}]",
+    "mov rax, [rbx + {RESULT}]",
+    "mov rbx, [rbx + {SAVED_RBX}]",
+    "popfq",
+    "mov rsp, gs:[{SAVED_RSP}]",
+    "jmp qword ptr gs:[{SAVED_RIP}]",
+    // A call that traps, whose frame the sentry makes that of the application.
+    "moat_trap_stop:",
+    "mov eax, 39",
     "syscall",
-    "ud2",
-    // rt_sigreturn, as if the handler had popped its return address
-    "7: lea rsp, [r14 + 8]",
-    "mov eax, 15",
-    "syscall",
-    "ud2",
-    "8: lea rcx, [rip + moat_trap_fixup]",
-    "mov [rdx + {RIP}], rcx",
-    "lea rsp, [rsp + 8]",
-    "mov eax, 15",
-    "syscall",
+    ".globl moat_trap_stopped",
+    "moat_trap_stopped:",
     "ud2",
     ".globl moat_trap_end",
     "moat_trap_end:",
@@ -185,7 +313,7 @@ global_asm!(
     MASK = const offset::MASK,
     FILTER = const layout::CODE + FILTER_OFFSET as u64,
     RIP = const CONTEXT_RIP,
-    SIGNAL = const offset::SIGNAL,
+    STOP = const offset::STOP,
     CONTEXT = const offset::CONTEXT,
     FS = const offset::FS,
     GS = const offset::GS,
@@ -204,6 +332,22 @@ global_asm!(
     YIELDS = const YIELDS,
     ASK_USAGE = const action::USAGE,
     USAGE = const offset::USAGE,
+    FRAME = const action::FRAME,
+    FAULTS = const FAULTS,
+    MISSED = const offset::MISSED,
+    SLOTS_HIGH = const layout::SLOTS >> 28,
+    CALL = const CALL,
+    NUMBER = const offset::NUMBER,
+    ARGUMENTS = const offset::ARGUMENTS,
+    RESULT = const offset::RESULT,
+    SAVED_R8 = const offset::SAVED,
+    SAVED_R11 = const offset::SAVED + 8 * 3,
+    SAVED_RBX = const offset::SAVED + 8 * 11,
+    SAVED_RAX = const offset::SAVED + 8 * 13,
+    SAVED_RCX = const offset::SAVED + 8 * 14,
+    SAVED_RSP = const offset::SAVED + 8 * 15,
+    SAVED_RIP = const offset::SAVED + 8 * 16,
+    SAVED_FLAGS = const offset::SAVED + 8 * 17,
 );
 
 unsafe extern "C" {
@@ -211,6 +355,10 @@ unsafe extern "C" {
     static moat_trap_end: u8;
     static moat_trap_thread: u8;
     static moat_trap_handler: u8;
+    static moat_trap_call: u8;
+    static moat_trap_first: u8;
+    static moat_trap_leave: u8;
+    static moat_trap_stopped: u8;
 }
 
 /// The code as bytes.
@@ -220,13 +368,21 @@ pub fn bytes() -> &'static [u8] {
     unsafe { std::slice::from_raw_parts(begin, end.addr() - begin.addr()) }
 }
 
-/// Entry points, as addresses in a stub.
+/// Entry points and other places, as addresses in a stub.
 #[derive(Clone, Copy, Debug)]
 pub enum Entry {
     /// See the module.
     Thread,
     /// See the module.
     Handler,
+    /// See the module.
+    Call,
+    /// The first instruction of `call` that can fault, where nothing of the application's has changed.
+    First,
+    /// From here on a call is done.
+    Leave,
+    /// The end of that, behind the call that makes a frame.
+    Stopped,
 }
 
 impl Entry {
@@ -235,6 +391,10 @@ impl Entry {
         let symbol = match self {
             Self::Thread => &raw const moat_trap_thread,
             Self::Handler => &raw const moat_trap_handler,
+            Self::Call => &raw const moat_trap_call,
+            Self::First => &raw const moat_trap_first,
+            Self::Leave => &raw const moat_trap_leave,
+            Self::Stopped => &raw const moat_trap_stopped,
         };
         layout::TRAP_CODE + (symbol.addr() - (&raw const moat_trap_begin).addr()) as u64
     }

@@ -6,10 +6,10 @@ use std::task::Poll;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use super::code::{YIELDS, action};
-use super::frame::{Frame, Info};
+use super::code::{self, Entry, YIELDS, action};
+use super::frame::{self, Frame, Info};
 use super::kick::{self, Kicks};
-use super::slots::{self, offset};
+use super::slots::{self, Slot, offset};
 use super::space::{Place, Places};
 use crate::ptrace::placement::Placement;
 use crate::stub::process::Stub;
@@ -20,8 +20,21 @@ const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 const SYS_SECCOMP: i32 = 1;
 /// How often a thread that is waited for is looked after: whether it must be given up.
 const LOOK: Duration = Duration::from_secs(5);
+/// The result of a call that is given none.
+const NO_RESULT: u64 = -(libc::ENOSYS as i64) as u64;
 /// The end of what the bases of %fs and %gs can be set to.
 const BASE_END: u64 = 1 << 47;
+
+/// Where a thread is while the sentry has it.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    /// Not known yet: it is new, or was another context's.
+    Unknown,
+    /// In the handler, with all of its state in a frame.
+    Frame(Frame),
+    /// In a call without a signal, with its general registers in the slot.
+    Call,
+}
 
 /// See the module.
 pub struct TrapContext {
@@ -33,10 +46,12 @@ pub struct TrapContext {
     hint: Option<u32>,
     /// How often it is known to have stopped.
     seen: u32,
-    /// Where it stopped; `None` until it has for the first time.
-    frame: Option<Frame>,
+    stop: Stop,
     dead: bool,
     registers: Registers,
+    /// `registers` are not yet those of the call that it stopped for, whose result is `result`.
+    unread: bool,
+    result: u64,
     changed: bool,
     kicks: Arc<Kicks>,
     ran: Duration,
@@ -54,9 +69,11 @@ impl TrapContext {
             hint: if place.fresh { u32::try_from(place.thread.inner).ok() } else { None },
             seen: place.seen,
             place: Some(place),
-            frame: None,
+            stop: Stop::Unknown,
             dead: false,
             registers,
+            unread: false,
+            result: NO_RESULT,
             changed: true,
             kicks,
             ran: Duration::ZERO,
@@ -99,36 +116,82 @@ impl TrapContext {
         }
     }
 
-    /// Where it has stopped, and by which signal.
-    fn look(&mut self) -> Result<(i32, Info), PlatformError> {
+    /// Why it has stopped.
+    fn look(&mut self) -> Result<Cause, PlatformError> {
         let slot = self.place()?.slot.clone();
+        self.changed = false;
+        let stop = slot.word(offset::STOP).load(Ordering::Acquire);
+        if stop == code::CALL {
+            let mut line = [0; 52];
+            slot.get(offset::NUMBER, &mut line);
+            let argument = |i: usize| frame::word(&line, offset::ARGUMENTS - offset::NUMBER + 8 * i);
+            self.stop = Stop::Call;
+            self.unread = true;
+            self.result = NO_RESULT;
+            return Ok(Cause::Call { number: frame::half(&line, 0), arguments: std::array::from_fn(argument) });
+        }
         let frame = Frame::at(&slot, slot.get_u64(offset::CONTEXT)).ok_or(PlatformError::Dead)?;
-        let signal = slot.word(offset::SIGNAL).load(Ordering::Acquire) as i32;
         self.registers = Registers {
             fs_base: slot.get_u64(offset::FS),
-            gs_base: slot.get_u64(offset::GS),
+            gs_base: own_base(&slot, slot.get_u64(offset::GS)),
             ..frame.registers(&slot)
         };
-        self.changed = false;
-        self.frame = Some(frame);
-        Ok((signal, frame.info(&slot)))
+        self.unread = false;
+        self.stop = Stop::Frame(frame);
+        Ok(Cause::Signal { signal: stop as i32, info: frame.info(&slot) })
     }
 
-    /// Waits for a thread that has just been born, or takes over one that another context has let go of: both stand in
-    /// their handler.
-    fn attach(&mut self) -> Result<Frame, PlatformError> {
-        if let Some(frame) = self.frame {
-            return Ok(frame);
+    /// Waits for a thread that has just been born, or takes over one that another context has let go of: it stands in its
+    /// handler, or in a call.
+    fn attach(&mut self) -> Result<(), PlatformError> {
+        if !matches!(self.stop, Stop::Unknown) {
+            return Ok(());
         }
         let (registers, changed) = (self.registers, self.changed);
-        if self.place()?.fresh {
-            self.await_stop()?;
+        let place = self.place()?;
+        if place.in_call {
+            self.stop = Stop::Call;
+        } else {
+            if place.fresh {
+                self.await_stop()?;
+            }
+            self.look()?;
         }
-        self.look()?;
         (self.registers, self.changed) = (registers, changed);
-        let frame = self.frame.ok_or(PlatformError::Dead)?;
-        frame.reset_extended_state(&self.place()?.slot);
-        Ok(frame)
+        self.frame()?.reset_extended_state(&self.place()?.slot);
+        Ok(())
+    }
+
+    /// The frame of a thread that has stopped; one that makes a call is let into its handler first.
+    fn frame(&mut self) -> Result<Frame, PlatformError> {
+        self.attach()?;
+        if let Stop::Frame(frame) = self.stop {
+            return Ok(frame);
+        }
+        self.read_registers();
+        let registers = self.registers;
+        self.answer(action::FRAME)?;
+        self.await_stop()?;
+        self.look()?;
+        self.registers = registers;
+        self.changed = true;
+        match self.stop {
+            Stop::Frame(frame) => Ok(frame),
+            _ => Err(PlatformError::Dead),
+        }
+    }
+
+    /// Reads the registers of a call, at the first need.
+    fn read_registers(&mut self) {
+        let Some(place) = self.place.as_ref().filter(|_| self.unread) else { return };
+        self.unread = false;
+        let registers = frame::general(&place.slot, offset::SAVED);
+        self.registers = Registers {
+            fs_base: place.slot.get_u64(offset::FS),
+            orig_rax: registers.rax,
+            rax: self.result,
+            ..registers
+        };
     }
 
     /// Lets the handler go on.
@@ -143,25 +206,32 @@ impl TrapContext {
         Ok(())
     }
 
-    fn run(&mut self) -> Result<Exit, PlatformError> {
-        let frame = self.attach()?;
-        if self.placement.is_none() {
-            // Not before: others than the thread that polls it may have looked at its registers.
-            self.placement = Some(Placement::new(self.place()?.thread.outer));
-        }
-        loop {
-            if self.kicks.take() {
-                return Ok(Exit::Kicked);
-            }
-            if self.kicks.enter() {
-                break;
-            }
-        }
+    /// Makes the registers those that the thread will have, as far as they were changed; what the answer must ask for.
+    fn put_registers(&mut self) -> Result<u32, PlatformError> {
         let slot = self.place()?.slot.clone();
+        if let Stop::Call = self.stop {
+            if !self.changed {
+                slot.put_u64(offset::RESULT, self.result);
+                return Ok(action::RETURN);
+            }
+            let r = &self.registers;
+            let bases = r.fs_base == slot.get_u64(offset::FS) && r.gs_base == 0;
+            // A jump to where no code can be must fault there.
+            if bases && r.rip < BASE_END {
+                frame::set_general(&slot, offset::SAVED, r);
+                slot.put_u64(offset::RESULT, r.rax);
+                return Ok(action::RETURN);
+            }
+        }
+        let frame = self.frame()?;
         let mut wanted = action::RETURN;
         if self.changed {
             frame.set_registers(&slot, &self.registers);
-            for (at, base) in [(offset::FS, self.registers.fs_base), (offset::GS, self.registers.gs_base)] {
+            let gs = match self.registers.gs_base {
+                0 if self.places.are_found_by_gs() => slot.address(),
+                base => base,
+            };
+            for (at, base) in [(offset::FS, self.registers.fs_base), (offset::GS, gs)] {
                 if slot.get_u64(at) != base {
                     slot.put_u64(at, if base < BASE_END { base } else { 0 });
                     wanted |= action::SET_BASES;
@@ -169,29 +239,86 @@ impl TrapContext {
             }
         }
         frame.make_sane(&slot);
+        Ok(wanted)
+    }
+
+    fn run(&mut self) -> Result<Exit, PlatformError> {
+        self.attach()?;
+        if self.placement.is_none() {
+            // Not before: others than the thread that polls it may have looked at its registers.
+            self.placement = Some(Placement::new(self.place()?.thread.outer));
+        }
+        loop {
+            let wanted = self.put_registers()?;
+            loop {
+                if self.kicks.take() {
+                    return Ok(Exit::Kicked);
+                }
+                if self.kicks.enter() {
+                    break;
+                }
+            }
+            let exit = self.run_on(wanted);
+            self.kicks.leave();
+            if let Some(exit) = exit? {
+                return Ok(exit);
+            }
+        }
+    }
+
+    /// Lets the thread run until it stops; `None` if the application is not concerned.
+    fn run_on(&mut self, wanted: u32) -> Result<Option<Exit>, PlatformError> {
         if let Some(placement) = &self.placement {
             placement.begin();
         }
         let began = Instant::now();
         let stopped = self.answer(wanted).and_then(|()| self.await_stop());
-        self.kicks.leave();
         let ran = began.elapsed();
         self.ran += ran;
         if let Some(placement) = &mut self.placement {
             placement.end(ran);
         }
         stopped?;
-        let (signal, info) = self.look()?;
-        Ok(self.exit_of(signal, info))
+        match self.look()? {
+            Cause::Call { number, arguments } => {
+                Ok(Some(Exit::Syscall { abi: Abi::X86_64, number: u64::from(number), arguments }))
+            }
+            Cause::Signal { signal, info } => self.exit_of(signal, info),
+        }
     }
 
-    fn exit_of(&mut self, signal: i32, info: Info) -> Exit {
-        match signal {
+    fn exit_of(&mut self, signal: i32, info: Info) -> Result<Option<Exit>, PlatformError> {
+        let fault = info.code > 0
+            && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP);
+        let at = self.registers.rip;
+        let signal = if (Entry::Leave.address()..=Entry::Stopped.address()).contains(&at) {
+            // The call that it had made is done.
+            let slot = self.place()?.slot.clone();
+            let missed = slot.word(offset::MISSED).swap(0, Ordering::SeqCst) as i32;
+            let (fs_base, gs_base) = (self.registers.fs_base, self.registers.gs_base);
+            let rax = slot.get_u64(offset::RESULT);
+            self.registers = Registers { fs_base, gs_base, rax, ..frame::general(&slot, offset::SAVED) };
+            self.changed = true;
+            match signal {
+                _ if fault => return Ok(None),
+                libc::SIGSYS if missed == 0 => return Ok(None),
+                libc::SIGSYS => missed,
+                _ => signal,
+            }
+        } else if fault && at == Entry::First.address() {
+            // What looks like a slot's address in %gs is none; the call is then made as it stands.
+            self.registers.rip = self.registers.r11.wrapping_sub(2);
+            self.changed = true;
+            return Ok(None);
+        } else {
+            signal
+        };
+        Ok(Some(match signal {
             libc::SIGSYS if info.code == SYS_SECCOMP => {
                 let r = &mut self.registers;
                 let number = r.rax;
                 r.orig_rax = number;
-                r.rax = (-i64::from(libc::ENOSYS)) as u64;
+                r.rax = NO_RESULT;
                 self.changed = true;
                 let r = &self.registers;
                 let abi = if info.arch == AUDIT_ARCH_X86_64 { Abi::X86_64 } else { Abi::I386 };
@@ -202,12 +329,21 @@ impl TrapContext {
                 self.kicks.take();
                 Exit::Kicked
             }
-            libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP if info.code > 0 => {
-                Exit::Exception { signal, code: info.code, address: info.address }
-            }
+            _ if fault => Exit::Exception { signal, code: info.code, address: info.address },
             _ => Exit::HostSignal { signal },
-        }
+        }))
     }
+}
+
+/// Why a thread has stopped.
+enum Cause {
+    Call { number: u32, arguments: [u64; 6] },
+    Signal { signal: i32, info: Info },
+}
+
+/// The base of %gs as the application knows it.
+fn own_base(slot: &Slot, base: u64) -> u64 {
+    if base == slot.address() { 0 } else { base }
 }
 
 impl Context for TrapContext {
@@ -223,36 +359,39 @@ impl Context for TrapContext {
 
     fn set_result(&mut self, value: u64) {
         self.registers.rax = value;
-        match (self.changed, self.frame, &self.place) {
-            (false, Some(frame), Some(place)) => frame.set_rax(&place.slot, value),
+        match (self.changed, self.stop, &self.place) {
+            (false, Stop::Frame(frame), Some(place)) => frame.set_rax(&place.slot, value),
+            (false, Stop::Call, _) => self.result = value,
             _ => self.changed = true,
         }
     }
 
     fn registers(&mut self) -> &Registers {
+        self.read_registers();
         &self.registers
     }
 
     fn registers_mut(&mut self) -> &mut Registers {
+        self.read_registers();
         self.changed = true;
         &mut self.registers
     }
 
     fn extended_state(&mut self) -> Vec<u8> {
-        let attached = self.attach();
-        match (attached, &self.place) {
+        let frame = self.frame();
+        match (frame, &self.place) {
             (Ok(frame), Some(place)) => frame.extended_state(&place.slot).unwrap_or_default(),
             _ => Vec::new(),
         }
     }
 
     fn set_extended_state(&mut self, state: &[u8]) -> Result<(), PlatformError> {
-        let frame = self.attach()?;
+        let frame = self.frame()?;
         frame.set_extended_state(&self.place()?.slot, state)
     }
 
     fn reset_extended_state(&mut self) {
-        if let (Ok(frame), Some(place)) = (self.attach(), &self.place) {
+        if let (Ok(frame), Some(place)) = (self.frame(), &self.place) {
             frame.reset_extended_state(&place.slot);
         }
     }
@@ -266,7 +405,7 @@ impl Context for TrapContext {
     fn return_from_frame(&mut self, _: u64, _: &Registers) {}
 
     fn stack_pointer(&mut self) -> u64 {
-        self.registers.rsp
+        self.registers().rsp
     }
 
     fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault> {
@@ -274,7 +413,7 @@ impl Context for TrapContext {
         if at.checked_add(4).is_none_or(|end| end > APPLICATION_END) || self.dead {
             return Err(fault);
         }
-        let exchanged = self.attach().and_then(|_| {
+        let exchanged = self.attach().and_then(|()| {
             let slot = self.place()?.slot.clone();
             slot.put_u64(offset::WORD, at);
             slot.word(offset::EXPECTED).store(expected, Ordering::Relaxed);
@@ -340,6 +479,7 @@ impl Drop for TrapContext {
         if let Some(mut place) = self.place.take() {
             if attached && !self.dead {
                 place.seen = self.seen;
+                place.in_call = matches!(self.stop, Stop::Call);
                 place.fresh = false;
                 self.places.give_back(place);
             } else {

@@ -48,6 +48,11 @@ pub fn missing() -> Option<&'static str> {
     None
 }
 
+/// Whether the code that patched sites jump to runs on this processor.
+fn can_patch() -> bool {
+    std::is_x86_feature_detected!("bmi2")
+}
+
 impl Trap {
     /// The platform of a container whose lead was born for traps.
     ///
@@ -61,7 +66,7 @@ impl Trap {
         let ended = ended.map_err(|e| PlatformError::Host(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
         let slots = slots::SlotFile::new()?;
         let number = lead.stubs().share(slots.file())?;
-        let shared = Arc::new(Shared { slots, number, deaths: deaths::Deaths::new()? });
+        let shared = Arc::new(Shared { slots, number, deaths: deaths::Deaths::new()?, patching: can_patch() });
         let space: Arc<dyn AddressSpace> = Arc::new(Space::new(lead.clone(), shared));
         let signals = LeadSignals::new(signals, ended);
         Ok(Arc::new(Self { lead, space: Mutex::new(Some(space)), signals, _life: life }))

@@ -34,6 +34,8 @@ pub struct Shared {
     pub number: i32,
     /// Tells of the ends of stubs.
     pub deaths: Deaths,
+    /// Whether call sites are patched.
+    pub patching: bool,
 }
 
 /// A thread of a stub and its slot.
@@ -46,6 +48,8 @@ pub struct Place {
     pub seen: u32,
     /// It has not stopped yet.
     pub fresh: bool,
+    /// It stands in a call without a signal, not in its handler.
+    pub in_call: bool,
 }
 
 /// The places of a stub.
@@ -119,7 +123,12 @@ impl Places {
         slot.reset();
         let thread = self.stub.bear_thread(&orders, Entry::Thread.address(), slot.address() + SLOT as u64)?;
         self.state.lock().used += 1;
-        Ok(Place { slot, thread, seen: 0, fresh: true })
+        Ok(Place { slot, thread, seen: 0, fresh: true, in_call: false })
+    }
+
+    /// Whether %gs of a thread whose application has asked for none is the address of its slot.
+    pub fn are_found_by_gs(&self) -> bool {
+        self.shared.patching
     }
 
     /// A new slot, and the orders that put it in place.
