@@ -42,7 +42,7 @@ pub fn programs() -> Result<Vec<PathBuf>> {
 pub fn compile(source: &Path) -> Result<PathBuf> {
     let mut hasher = DefaultHasher::new();
     FLAGS.hash(&mut hasher);
-    for file in [source, &folder().join("check.h")] {
+    for file in [source, &folder().join("check.h"), &folder().join("library_text.h")] {
         fs::read(file).with_context(|| format!("read {}", file.display()))?.hash(&mut hasher);
     }
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("differential");

@@ -7,6 +7,7 @@ pub mod brk;
 pub mod map;
 pub mod map_lock;
 pub mod remap;
+mod text;
 pub mod user;
 pub mod vma;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::context::PtraceContext;
 use super::kept::Pool;
 use crate::stub::process::Stub;
-use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Title, Users};
+use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Text, Title, Users};
 
 /// See the module. Orders to the mapper block the calling thread, which serves one task only.
 pub struct Space {
@@ -38,6 +38,10 @@ impl AddressSpace for Space {
         changes: &[Change],
     ) -> Poll<Result<(), (usize, PlatformError)>> {
         Poll::Ready(self.stub.apply(changes))
+    }
+
+    fn poll_hasten(&self, _: &mut std::task::Context<'_>, _: &Text) -> Poll<Result<(), PlatformError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn poll_fork(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Arc<dyn AddressSpace>, PlatformError>> {

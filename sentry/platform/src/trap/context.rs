@@ -20,6 +20,8 @@ const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 const SYS_SECCOMP: i32 = 1;
 /// How often a thread that is waited for is looked after: whether it must be given up.
 const LOOK: Duration = Duration::from_secs(5);
+/// `si_code` of a single step.
+const TRAP_TRACE: i32 = 2;
 /// The result of a call that is given none.
 const NO_RESULT: u64 = -(libc::ENOSYS as i64) as u64;
 /// The end of what the bases of %fs and %gs can be set to.
@@ -53,6 +55,8 @@ pub struct TrapContext {
     unread: bool,
     result: u64,
     changed: bool,
+    /// See [`Context::take_hot_call`].
+    hot: Option<u64>,
     kicks: Arc<Kicks>,
     ran: Duration,
     placement: Option<Placement>,
@@ -75,6 +79,7 @@ impl TrapContext {
             unread: false,
             result: NO_RESULT,
             changed: true,
+            hot: None,
             kicks,
             ran: Duration::ZERO,
             placement: None,
@@ -310,6 +315,19 @@ impl TrapContext {
             self.registers.rip = self.registers.r11.wrapping_sub(2);
             self.changed = true;
             return Ok(None);
+        } else if let Some(standing) = self.places.patches().standing(at) {
+            // In a thunk, which the application knows nothing of: it stands at its call, or before the instruction before.
+            let stepped = signal == libc::SIGTRAP && info.code == TRAP_TRACE;
+            if stepped && !standing.moved {
+                return Ok(None);
+            }
+            self.registers.rip = if standing.moved { standing.call } else { standing.start };
+            self.changed = true;
+            // A thunk that has gone meanwhile.
+            if matches!(signal, libc::SIGSEGV | libc::SIGBUS) && fault && info.address == at {
+                return Ok(None);
+            }
+            signal
         } else {
             signal
         };
@@ -321,6 +339,9 @@ impl TrapContext {
                 r.rax = NO_RESULT;
                 self.changed = true;
                 let r = &self.registers;
+                if self.places.patches().count(r.rip) {
+                    self.hot = Some(r.rip.wrapping_sub(2));
+                }
                 let abi = if info.arch == AUDIT_ARCH_X86_64 { Abi::X86_64 } else { Abi::I386 };
                 Exit::Syscall { abi, number, arguments: [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9] }
             }
@@ -364,6 +385,10 @@ impl Context for TrapContext {
             (false, Stop::Call, _) => self.result = value,
             _ => self.changed = true,
         }
+    }
+
+    fn take_hot_call(&mut self) -> Option<u64> {
+        self.hot.take()
     }
 
     fn registers(&mut self) -> &Registers {

@@ -10,6 +10,7 @@ mod context;
 mod deaths;
 mod frame;
 mod kick;
+mod patch;
 mod slots;
 mod space;
 
@@ -22,6 +23,7 @@ use crate::stub::birth::{Lead, Vdso};
 use crate::stub::process::Stub;
 use crate::stub::signals::LeadSignals;
 use crate::{AddressSpace, Platform, PlatformError};
+use patch::{Images, Patches};
 use space::{Shared, Space};
 
 /// HWCAP2_FSGSBASE: programs may set the bases of %fs and %gs themselves.
@@ -67,7 +69,8 @@ impl Trap {
         let slots = slots::SlotFile::new()?;
         let number = lead.stubs().share(slots.file())?;
         let shared = Arc::new(Shared { slots, number, deaths: deaths::Deaths::new()?, patching: can_patch() });
-        let space: Arc<dyn AddressSpace> = Arc::new(Space::new(lead.clone(), shared));
+        let space: Arc<dyn AddressSpace> =
+            Arc::new(Space::new(lead.clone(), shared, Patches::new(Arc::new(Images::default()))));
         let signals = LeadSignals::new(signals, ended);
         Ok(Arc::new(Self { lead, space: Mutex::new(Some(space)), signals, _life: life }))
     }

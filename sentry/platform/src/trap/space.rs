@@ -12,11 +12,12 @@ use super::code::{Entry, action};
 use super::context::TrapContext;
 use super::deaths::Deaths;
 use super::kick;
+use super::patch::Patches;
 use super::slots::{self, SLOT, Slot, SlotFile, offset};
 use crate::stub::layout;
 use crate::stub::orders::Order;
 use crate::stub::process::{HostThread, Stub};
-use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Title, Users};
+use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Text, Title, Users};
 
 /// So many threads that no task uses are kept for the next ones: each has its filter already.
 const IDLE: usize = 16;
@@ -56,6 +57,7 @@ pub struct Place {
 pub struct Places {
     stub: Arc<Stub>,
     shared: Arc<Shared>,
+    patches: Patches,
     state: Mutex<State>,
 }
 
@@ -76,8 +78,8 @@ struct State {
 }
 
 impl Places {
-    fn new(stub: Arc<Stub>, shared: Arc<Shared>) -> Arc<Self> {
-        let places = Arc::new(Self { stub, shared, state: Mutex::default() });
+    fn new(stub: Arc<Stub>, shared: Arc<Shared>, patches: Patches) -> Arc<Self> {
+        let places = Arc::new(Self { stub, shared, patches, state: Mutex::default() });
         places.shared.deaths.watch(&places.stub, &places);
         places
     }
@@ -124,6 +126,11 @@ impl Places {
         let thread = self.stub.bear_thread(&orders, Entry::Thread.address(), slot.address() + SLOT as u64)?;
         self.state.lock().used += 1;
         Ok(Place { slot, thread, seen: 0, fresh: true, in_call: false })
+    }
+
+    /// The patched texts.
+    pub fn patches(&self) -> &Patches {
+        &self.patches
     }
 
     /// Whether %gs of a thread whose application has asked for none is the address of its slot.
@@ -227,8 +234,8 @@ pub struct Space {
 
 impl Space {
     /// The address space of `stub`.
-    pub fn new(stub: Arc<Stub>, shared: Arc<Shared>) -> Self {
-        let places = Places::new(stub.clone(), shared);
+    pub fn new(stub: Arc<Stub>, shared: Arc<Shared>, patches: Patches) -> Self {
+        let places = Places::new(stub.clone(), shared, patches);
         Self { stub, places }
     }
 }
@@ -248,16 +255,30 @@ impl AddressSpace for Space {
         _: &mut std::task::Context<'_>,
         changes: &[Change],
     ) -> Poll<Result<(), (usize, PlatformError)>> {
-        Poll::Ready(self.stub.apply(changes))
+        let mut all = self.places.patches.give_way(changes);
+        if all.is_empty() {
+            return Poll::Ready(self.stub.apply(changes));
+        }
+        let before = all.len();
+        all.extend_from_slice(changes);
+        Poll::Ready(self.stub.apply(&all).map_err(|(i, error)| (i.saturating_sub(before), error)))
+    }
+
+    fn poll_hasten(&self, _: &mut std::task::Context<'_>, text: &Text) -> Poll<Result<(), PlatformError>> {
+        if !self.places.shared.patching {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(self.places.patches.patch(text, |changes| self.stub.apply(changes)))
     }
 
     fn poll_fork(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Arc<dyn AddressSpace>, PlatformError>> {
         let shared = self.places.shared.clone();
-        Poll::Ready(self.stub.fork().map(|stub| Arc::new(Self::new(stub, shared)) as Arc<dyn AddressSpace>))
+        let patches = self.places.patches.copy();
+        Poll::Ready(self.stub.fork().map(|stub| Arc::new(Self::new(stub, shared, patches)) as Arc<dyn AddressSpace>))
     }
 
     fn poll_clear(&self, _: &mut std::task::Context<'_>) -> Poll<Result<(), PlatformError>> {
-        Poll::Ready(self.places.be_alone().and_then(|()| self.stub.clear()))
+        Poll::Ready(self.places.be_alone().and_then(|()| self.stub.clear()).map(|()| self.places.patches.clear()))
     }
 
     fn poll_context(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>> {
@@ -285,7 +306,8 @@ impl AddressSpace for Space {
     }
 
     fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
-        self.stub.read(from, to)
+        let result = self.stub.read(from, to);
+        self.places.patches.disguise(from, to, result)
     }
 
     fn write(&self, to: u64, from: &[u8]) -> Result<(), MemoryFault> {
