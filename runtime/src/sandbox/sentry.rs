@@ -136,9 +136,13 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     let _ = nix::sys::prctl::set_dumpable(false);
     let lead = newborn.finish().map_err(platform("set up init's process"))?;
     drop(go);
+    let lanes = boot
+        .platform_options
+        .parse()
+        .map_err(|e| Failure { errno: libc::EINVAL, what: format!("--platform-option: {e}") })?;
     let platform: Arc<dyn Platform> = match interception(&boot.platform) {
         Interception::Ptrace => Ptrace::new(lead).map_err(platform("start the ptrace platform"))?,
-        Interception::Trap => Trap::new(lead).map_err(platform("start the trap platform"))?,
+        Interception::Trap => Trap::new(lead, lanes).map_err(platform("start the trap platform"))?,
     };
     confine::sentry(boot.config.network, boot.unlisted)
         .map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;

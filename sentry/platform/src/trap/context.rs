@@ -7,13 +7,16 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::code::{self, Entry, YIELDS, action};
+use super::constants;
 use super::frame::{self, Frame, Info};
 use super::kick::{self, Kicks};
 use super::slots::{self, Slot, offset};
 use super::space::{Place, Places};
 use crate::ptrace::placement::Placement;
 use crate::stub::process::Stub;
-use crate::{APPLICATION_END, Abi, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers};
+use crate::{
+    APPLICATION_END, Abi, Constants, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers,
+};
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 /// `si_code` of a SIGSYS that a filter made.
@@ -65,7 +68,9 @@ pub struct TrapContext {
 impl TrapContext {
     /// A context for the thread at `place`, which is new or was let go of by another context.
     pub fn new(stub: Arc<Stub>, places: Arc<Places>, place: Place) -> Self {
-        let kicks = Arc::new(Kicks::new(&stub, place.thread.inner));
+        let kicks = Arc::new(Kicks::new(&stub, place.slot.clone(), place.thread.inner));
+        // Those of a context before are not this one's.
+        constants::revoke(&place.slot);
         let registers = Registers { cs: 0x33, ss: 0x2b, eflags: 0x202, orig_rax: u64::MAX, ..Registers::default() };
         Self {
             stub,
@@ -301,8 +306,7 @@ impl TrapContext {
             let slot = self.place()?.slot.clone();
             let missed = slot.word(offset::MISSED).swap(0, Ordering::SeqCst) as i32;
             let (fs_base, gs_base) = (self.registers.fs_base, self.registers.gs_base);
-            let rax = slot.get_u64(offset::RESULT);
-            self.registers = Registers { fs_base, gs_base, rax, ..frame::general(&slot, offset::SAVED) };
+            self.registers = Registers { fs_base, gs_base, ..frame::general(&slot, offset::SAVED) };
             self.changed = true;
             match signal {
                 _ if fault => return Ok(None),
@@ -384,6 +388,14 @@ impl Context for TrapContext {
             (false, Stop::Frame(frame), Some(place)) => frame.set_rax(&place.slot, value),
             (false, Stop::Call, _) => self.result = value,
             _ => self.changed = true,
+        }
+    }
+
+    fn set_constants(&mut self, constants: Option<&Constants>) {
+        match (constants, &self.place) {
+            (Some(values), Some(place)) if self.places.answers_constants() => constants::set(&place.slot, values),
+            (_, Some(place)) => constants::revoke(&place.slot),
+            _ => {}
         }
     }
 

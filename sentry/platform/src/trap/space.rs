@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::Lanes;
 use super::code::{Entry, action};
 use super::context::TrapContext;
 use super::deaths::Deaths;
@@ -35,8 +36,8 @@ pub struct Shared {
     pub number: i32,
     /// Tells of the ends of stubs.
     pub deaths: Deaths,
-    /// Whether call sites are patched.
-    pub patching: bool,
+    /// What makes calls faster.
+    pub lanes: Lanes,
 }
 
 /// A thread of a stub and its slot.
@@ -135,7 +136,12 @@ impl Places {
 
     /// Whether %gs of a thread whose application has asked for none is the address of its slot.
     pub fn are_found_by_gs(&self) -> bool {
-        self.shared.patching
+        self.shared.lanes.patch
+    }
+
+    /// Whether calls that always answer the same are answered in the stub.
+    pub fn answers_constants(&self) -> bool {
+        self.shared.lanes.constants
     }
 
     /// A new slot, and the orders that put it in place.
@@ -265,7 +271,7 @@ impl AddressSpace for Space {
     }
 
     fn poll_hasten(&self, _: &mut std::task::Context<'_>, text: &Text) -> Poll<Result<(), PlatformError>> {
-        if !self.places.shared.patching {
+        if !self.places.shared.lanes.patch {
             return Poll::Ready(Ok(()));
         }
         Poll::Ready(self.places.patches.patch(text, |changes| self.stub.apply(changes)))
