@@ -138,7 +138,9 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     drop(go);
     let platform: Arc<dyn Platform> = match interception(&boot.platform) {
         Interception::Ptrace => Ptrace::new(lead).map_err(platform("start the ptrace platform"))?,
-        Interception::Trap => Trap::new(lead).map_err(platform("start the trap platform"))?,
+        Interception::Trap => {
+            Trap::new(lead, &moat_sentry::syscalls::table::ahead()).map_err(platform("start the trap platform"))?
+        }
     };
     confine::sentry(boot.config.network, boot.unlisted)
         .map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;

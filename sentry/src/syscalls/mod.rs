@@ -55,6 +55,9 @@ use arguments::Outcome;
 
 /// Services the system call that the task stopped at.
 pub async fn service(current: &mut Current, abi: Abi, number: u64, arguments: [u64; 6]) {
+    if let Some(memory) = current.call_memory() {
+        memory.begin(number, arguments);
+    }
     let result = match abi {
         Abi::X86_64 => match current.kernel().tracer().cloned() {
             None => perform(current, number, arguments).await,
@@ -62,6 +65,9 @@ pub async fn service(current: &mut Current, abi: Abi, number: u64, arguments: [u
         },
         Abi::I386 => Err(Errno::ENOSYS),
     };
+    if let Some(memory) = current.call_memory() {
+        memory.end();
+    }
     match result {
         Ok(Outcome::Value(value)) => current.context.set_result(value),
         Ok(Outcome::Registers) => {}

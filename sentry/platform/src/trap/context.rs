@@ -11,9 +11,12 @@ use super::frame::{self, Frame, Info};
 use super::kick::{self, Kicks};
 use super::slots::{self, Slot, offset};
 use super::space::{Place, Places};
+use super::window::SlotWindow;
 use crate::ptrace::placement::Placement;
 use crate::stub::process::Stub;
-use crate::{APPLICATION_END, Abi, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers};
+use crate::{
+    APPLICATION_END, Abi, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers, Window,
+};
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 /// `si_code` of a SIGSYS that a filter made.
@@ -53,6 +56,7 @@ pub struct TrapContext {
     unread: bool,
     result: u64,
     changed: bool,
+    window: Arc<SlotWindow>,
     kicks: Arc<Kicks>,
     ran: Duration,
     placement: Option<Placement>,
@@ -62,6 +66,7 @@ impl TrapContext {
     /// A context for the thread at `place`, which is new or was let go of by another context.
     pub fn new(stub: Arc<Stub>, places: Arc<Places>, place: Place) -> Self {
         let kicks = Arc::new(Kicks::new(&stub, place.thread.inner));
+        let window = SlotWindow::new(place.slot.clone(), stub.clone());
         let registers = Registers { cs: 0x33, ss: 0x2b, eflags: 0x202, orig_rax: u64::MAX, ..Registers::default() };
         Self {
             stub,
@@ -75,6 +80,7 @@ impl TrapContext {
             unread: false,
             result: NO_RESULT,
             changed: true,
+            window,
             kicks,
             ran: Duration::ZERO,
             placement: None,
@@ -119,8 +125,12 @@ impl TrapContext {
     /// Why it has stopped.
     fn look(&mut self) -> Result<Cause, PlatformError> {
         let slot = self.place()?.slot.clone();
-        self.changed = false;
         let stop = slot.word(offset::STOP).load(Ordering::Acquire);
+        if stop == code::UNWRITTEN {
+            return Ok(Cause::Unwritten);
+        }
+        self.window.clear();
+        self.changed = false;
         if stop == code::CALL {
             let mut line = [0; 52];
             slot.get(offset::NUMBER, &mut line);
@@ -128,7 +138,9 @@ impl TrapContext {
             self.stop = Stop::Call;
             self.unread = true;
             self.result = NO_RESULT;
-            return Ok(Cause::Call { number: frame::half(&line, 0), arguments: std::array::from_fn(argument) });
+            let arguments = std::array::from_fn(argument);
+            self.window.open(arguments);
+            return Ok(Cause::Call { number: frame::half(&line, 0), arguments });
         }
         let frame = Frame::at(&slot, slot.get_u64(offset::CONTEXT)).ok_or(PlatformError::Dead)?;
         self.registers = Registers {
@@ -168,6 +180,7 @@ impl TrapContext {
         if let Stop::Frame(frame) = self.stop {
             return Ok(frame);
         }
+        self.settle();
         self.read_registers();
         let registers = self.registers;
         self.answer(action::FRAME)?;
@@ -178,6 +191,16 @@ impl TrapContext {
         match self.stop {
             Stop::Frame(frame) => Ok(frame),
             _ => Err(PlatformError::Dead),
+        }
+    }
+
+    /// Writes what the thread has not written. If that can't be, the call fails after all.
+    fn settle(&mut self) {
+        if self.window.settle().is_err() {
+            self.result = -(libc::EFAULT as i64) as u64;
+            if !self.unread && !self.changed {
+                self.registers.rax = self.result;
+            }
         }
     }
 
@@ -267,7 +290,13 @@ impl TrapContext {
     }
 
     /// Lets the thread run until it stops; `None` if the application is not concerned.
-    fn run_on(&mut self, wanted: u32) -> Result<Option<Exit>, PlatformError> {
+    fn run_on(&mut self, mut wanted: u32) -> Result<Option<Exit>, PlatformError> {
+        if !matches!(self.stop, Stop::Call) {
+            self.settle();
+        }
+        if self.window.close() {
+            wanted |= action::WRITE_PIECES;
+        }
         if let Some(placement) = &self.placement {
             placement.begin();
         }
@@ -280,6 +309,10 @@ impl TrapContext {
         }
         stopped?;
         match self.look()? {
+            Cause::Unwritten => {
+                self.settle();
+                Ok(None)
+            }
             Cause::Call { number, arguments } => {
                 Ok(Some(Exit::Syscall { abi: Abi::X86_64, number: u64::from(number), arguments }))
             }
@@ -337,8 +370,16 @@ impl TrapContext {
 
 /// Why a thread has stopped.
 enum Cause {
-    Call { number: u32, arguments: [u64; 6] },
-    Signal { signal: i32, info: Info },
+    Call {
+        number: u32,
+        arguments: [u64; 6],
+    },
+    Signal {
+        signal: i32,
+        info: Info,
+    },
+    /// It could not write what it was given.
+    Unwritten,
 }
 
 /// The base of %gs as the application knows it.
@@ -437,6 +478,10 @@ impl Context for TrapContext {
         if let Some(place) = &self.place {
             self.places.mourn(&place.slot, tell);
         }
+    }
+
+    fn window(&self) -> Option<Arc<dyn Window>> {
+        Some(self.window.clone())
     }
 
     fn kicker(&self) -> Arc<dyn Kicker> {

@@ -12,16 +12,20 @@ mod frame;
 mod kick;
 mod slots;
 mod space;
+mod window;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use nix::fcntl::{FcntlArg, SealFlag};
 use parking_lot::Mutex;
 
 use crate::stub::birth::{Lead, Vdso};
+use crate::stub::layout;
+use crate::stub::orders::Order;
 use crate::stub::process::Stub;
 use crate::stub::signals::LeadSignals;
-use crate::{AddressSpace, Platform, PlatformError};
+use crate::{AddressSpace, AheadTable, Platform, PlatformError};
 use space::{Shared, Space};
 
 /// HWCAP2_FSGSBASE: programs may set the bases of %fs and %gs themselves.
@@ -58,8 +62,9 @@ impl Trap {
     ///
     /// # Errors
     /// As the host refuses.
-    pub fn new(lead: Lead) -> Result<Arc<Self>, PlatformError> {
+    pub fn new(lead: Lead, ahead: &AheadTable) -> Result<Arc<Self>, PlatformError> {
         let (lead, signals, life) = Stub::from_lead(lead)?;
+        show_table(&lead, ahead)?;
         lead.signal_thread()?;
         lead.watch_thread()?;
         let ended = lead.pidfd().as_fd().try_clone_to_owned();
@@ -71,6 +76,25 @@ impl Trap {
         let signals = LeadSignals::new(signals, ended);
         Ok(Arc::new(Self { lead, space: Mutex::new(Some(space)), signals, _life: life }))
     }
+}
+
+/// Maps the table of what threads copy ahead of a call, which neither the stub nor its children can change.
+fn show_table(lead: &Stub, table: &AheadTable) -> Result<(), PlatformError> {
+    let host = |e: nix::Error| PlatformError::Host(e as i32);
+    let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC | nix::sys::memfd::MFdFlags::MFD_ALLOW_SEALING;
+    let file = nix::sys::memfd::memfd_create(c"ahead", flags).map_err(host)?;
+    let bytes = table.map(|ahead| ahead.0);
+    if nix::unistd::write(&file, &bytes).map_err(host)? != bytes.len() {
+        return Err(PlatformError::Host(libc::ENOSPC));
+    }
+    let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    nix::fcntl::fcntl(&file, FcntlArg::F_ADD_SEALS(seals)).map_err(host)?;
+    let number = lead.stubs().share(file.as_fd())?;
+    let (prot, flags) = (libc::PROT_READ as u64, (libc::MAP_SHARED | libc::MAP_FIXED) as u64);
+    let map = Order::new(libc::SYS_mmap, &[layout::AHEAD, crate::PAGE_SIZE, prot, flags, number as u64, 0]);
+    lead.order(&[map])?;
+    lead.stubs().unshare(number);
+    Ok(())
 }
 
 impl Platform for Trap {
