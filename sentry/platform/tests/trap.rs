@@ -5,7 +5,7 @@ mod platforms;
 use std::time::Instant;
 
 use moat_platform::stub::Interception;
-use moat_platform::trap::Trap;
+use moat_platform::trap;
 use moat_platform::trap::code::Entry;
 use moat_platform::{AddressSpace, Exit, Registers};
 use platforms::{CODE, DATA, GETPID_LOOP, context, load, run};
@@ -191,7 +191,7 @@ fn main() {
     platforms::test(
         "trap",
         Interception::Trap,
-        |lead| Trap::new(lead).unwrap(),
+        |lead| trap::start(lead).unwrap(),
         &[
             ("an_ended_thread_is_used_again", an_ended_thread_is_used_again),
             ("more_threads_than_are_kept", more_threads_than_are_kept),
