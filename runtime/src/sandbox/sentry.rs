@@ -8,10 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moat_platform::Platform;
-use moat_platform::ptrace::Ptrace;
 use moat_platform::stub::{Interception, birth};
-use moat_platform::trap::Trap;
+use moat_platform::{Platform, ptrace, trap};
 use moat_sentry::control::config::{Network, Stdio};
 use moat_sentry::sandbox::{Sandbox, Start};
 use nix::errno::Errno;
@@ -137,9 +135,9 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     let lead = newborn.finish().map_err(platform("set up init's process"))?;
     drop(go);
     let platform: Arc<dyn Platform> = match interception(&boot.platform) {
-        Interception::Ptrace => Ptrace::new(lead).map_err(platform("start the ptrace platform"))?,
+        Interception::Ptrace => ptrace::start(lead).map_err(platform("start the ptrace platform"))?,
         Interception::Trap => {
-            Trap::new(lead, &moat_sentry::syscalls::table::ahead()).map_err(platform("start the trap platform"))?
+            trap::start(lead, &moat_sentry::syscalls::table::ahead()).map_err(platform("start the trap platform"))?
         }
     };
     confine::sentry(boot.config.network, boot.unlisted)

@@ -22,6 +22,7 @@ pub mod file;
 pub mod futex;
 pub mod identity;
 pub mod inotify;
+pub mod ioctl;
 pub mod links;
 pub mod locks;
 pub mod memfd;

@@ -131,7 +131,7 @@ syscalls! {
     13 rt_sigaction(signal: SignalNumber, new: In<RawSigAction>, old: Out<RawSigAction>, size: usize) -> () = call signals::rt_sigaction;
     14 rt_sigprocmask(how: i32 as signals::MaskChange, set: In<SigSet>, old: Out<SigSet>, size: usize) -> () = call signals::rt_sigprocmask;
     15 rt_sigreturn() -> Replaced = call signals::rt_sigreturn;
-    16 ioctl(fd: Fd, command: u32 as control::IoctlCommand, argument: u64 as control::IoctlArgument) -> u64 = call file::ioctl;
+    16 ioctl(fd: Fd, command: u32 as control::IoctlCommand, argument: u64 as control::IoctlArgument) -> u64 = call ioctl::ioctl;
     17 pread64(fd: Fd, buffer: OutBytes<2>, count: usize, offset: i64) -> usize = wait file::pread64;
     18 pwrite64(fd: Fd, buffer: InBytes<2>, count: usize, offset: i64) -> usize = wait file::pwrite64;
     19 readv(fd: Fd, vector: UserOpaque as memory::VectorOut<2>, count: usize) -> usize = wait file::readv;

@@ -22,6 +22,7 @@ use std::arch::global_asm;
 
 use super::slots::offset;
 use crate::stub::code::FILTER_OFFSET;
+use crate::stub::image::Image;
 use crate::stub::layout;
 
 /// What an answer asks of the handler.
@@ -458,11 +459,10 @@ unsafe extern "C" {
     static moat_trap_stopped: u8;
 }
 
-/// The code as bytes.
-pub fn bytes() -> &'static [u8] {
-    let (begin, end) = (&raw const moat_trap_begin, &raw const moat_trap_end);
-    // SAFETY: both symbols delimit one read-only object of the assembly above, `end` behind `begin`.
-    unsafe { std::slice::from_raw_parts(begin, end.addr() - begin.addr()) }
+/// The code.
+pub fn image() -> Image {
+    // SAFETY: both symbols delimit the read-only object of the assembly above.
+    unsafe { Image::new(&raw const moat_trap_begin, &raw const moat_trap_end, layout::TRAP_CODE) }
 }
 
 /// Entry points and other places, as addresses in a stub.
@@ -493,6 +493,6 @@ impl Entry {
             Self::Leave => &raw const moat_trap_leave,
             Self::Stopped => &raw const moat_trap_stopped,
         };
-        layout::TRAP_CODE + (symbol.addr() - (&raw const moat_trap_begin).addr()) as u64
+        image().address_of(symbol)
     }
 }

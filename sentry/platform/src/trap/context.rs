@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use super::code::{self, Entry, YIELDS, action};
 use super::frame::{self, Frame, Info};
 use super::kick::{self, Kicks};
+use super::places::{Place, Places};
 use super::slots::{self, Slot, offset};
-use super::space::{Place, Places};
 use super::window::SlotWindow;
-use crate::ptrace::placement::Placement;
+use crate::stub::placement::Placement;
 use crate::stub::process::Stub;
 use crate::{
     APPLICATION_END, Abi, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers, Window,
@@ -50,6 +50,8 @@ pub struct TrapContext {
     /// How often it is known to have stopped.
     seen: u32,
     stop: Stop,
+    /// Its vector state is that of who had the thread before.
+    stale: bool,
     dead: bool,
     registers: Registers,
     /// `registers` are not yet those of the call that it stopped for, whose result is `result`.
@@ -75,6 +77,7 @@ impl TrapContext {
             seen: place.seen,
             place: Some(place),
             stop: Stop::Unknown,
+            stale: true,
             dead: false,
             registers,
             unread: false,
@@ -170,7 +173,15 @@ impl TrapContext {
             self.look()?;
         }
         (self.registers, self.changed) = (registers, changed);
-        self.frame()?.reset_extended_state(&self.place()?.slot);
+        Ok(())
+    }
+
+    /// Gives the thread the vector state of a new program, unless it has been given one.
+    fn leave_no_state_behind(&mut self) -> Result<(), PlatformError> {
+        if self.stale {
+            self.frame()?.reset_extended_state(&self.place()?.slot);
+            self.stale = false;
+        }
         Ok(())
     }
 
@@ -267,6 +278,7 @@ impl TrapContext {
 
     fn run(&mut self) -> Result<Exit, PlatformError> {
         self.attach()?;
+        self.leave_no_state_behind()?;
         if self.placement.is_none() {
             // Not before: others than the thread that polls it may have looked at its registers.
             self.placement = Some(Placement::new(self.place()?.thread.outer));
@@ -419,7 +431,7 @@ impl Context for TrapContext {
     }
 
     fn extended_state(&mut self) -> Vec<u8> {
-        let frame = self.frame();
+        let frame = self.leave_no_state_behind().and_then(|()| self.frame());
         match (frame, &self.place) {
             (Ok(frame), Some(place)) => frame.extended_state(&place.slot).unwrap_or_default(),
             _ => Vec::new(),
@@ -428,13 +440,15 @@ impl Context for TrapContext {
 
     fn set_extended_state(&mut self, state: &[u8]) -> Result<(), PlatformError> {
         let frame = self.frame()?;
-        frame.set_extended_state(&self.place()?.slot, state)
+        frame.set_extended_state(&self.place()?.slot, state)?;
+        self.stale = false;
+        Ok(())
     }
 
     fn reset_extended_state(&mut self) {
-        if let (Ok(frame), Some(place)) = (self.frame(), &self.place) {
-            frame.reset_extended_state(&place.slot);
-        }
+        self.stale = true;
+        // A thread that is gone needs none.
+        let _ = self.leave_no_state_behind();
     }
 
     fn extended_layout(&mut self) -> Option<ExtendedLayout> {

@@ -10,35 +10,27 @@ mod context;
 mod deaths;
 mod frame;
 mod kick;
+mod places;
 mod slots;
-mod space;
 mod window;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use nix::fcntl::{FcntlArg, SealFlag};
-use parking_lot::Mutex;
 
-use crate::stub::birth::{Lead, Vdso};
+use crate::stub::birth::Lead;
 use crate::stub::layout;
 use crate::stub::orders::Order;
+use crate::stub::platform::OfLead;
 use crate::stub::process::Stub;
 use crate::stub::signals::LeadSignals;
-use crate::{AddressSpace, AheadTable, Platform, PlatformError};
-use space::{Shared, Space};
+use crate::stub::space::Space;
+use crate::{AheadTable, Platform, PlatformError};
+use places::{Places, Shared};
 
 /// HWCAP2_FSGSBASE: programs may set the bases of %fs and %gs themselves.
 const HWCAP2_FSGSBASE: u64 = 2;
-
-/// See the module.
-pub struct Trap {
-    lead: Arc<Stub>,
-    space: Mutex<Option<Arc<dyn AddressSpace>>>,
-    signals: LeadSignals,
-    /// Its end is that of the lead.
-    _life: OwnedFd,
-}
 
 /// Why this host cannot run application code by traps; `None` if it can.
 pub fn missing() -> Option<&'static str> {
@@ -57,25 +49,22 @@ fn can_patch() -> bool {
     std::is_x86_feature_detected!("bmi2")
 }
 
-impl Trap {
-    /// The platform of a container whose lead was born for traps.
-    ///
-    /// # Errors
-    /// As the host refuses.
-    pub fn new(lead: Lead, ahead: &AheadTable) -> Result<Arc<Self>, PlatformError> {
-        let (lead, signals, life) = Stub::from_lead(lead)?;
-        show_table(&lead, ahead)?;
-        lead.signal_thread()?;
-        lead.watch_thread()?;
-        let ended = lead.pidfd().as_fd().try_clone_to_owned();
-        let ended = ended.map_err(|e| PlatformError::Host(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
-        let slots = slots::SlotFile::new()?;
-        let number = lead.stubs().share(slots.file())?;
-        let shared = Arc::new(Shared { slots, number, deaths: deaths::Deaths::new()?, patching: can_patch() });
-        let space: Arc<dyn AddressSpace> = Arc::new(Space::new(lead.clone(), shared));
-        let signals = LeadSignals::new(signals, ended);
-        Ok(Arc::new(Self { lead, space: Mutex::new(Some(space)), signals, _life: life }))
-    }
+/// The platform of a container whose lead was born for traps, and whose threads copy ahead what this table says.
+///
+/// # Errors
+/// As the host refuses.
+pub fn start(lead: Lead, ahead: &AheadTable) -> Result<Arc<dyn Platform>, PlatformError> {
+    let (lead, signals, life) = Stub::from_lead(lead)?;
+    show_table(&lead, ahead)?;
+    lead.signal_thread()?;
+    lead.watch_thread()?;
+    let ended = lead.pidfd().as_fd().try_clone_to_owned();
+    let ended = ended.map_err(|e| PlatformError::Host(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
+    let slots = slots::SlotFile::new()?;
+    let number = lead.stubs().share(slots.file())?;
+    let shared = Arc::new(Shared { slots, number, deaths: deaths::Deaths::new()?, patching: can_patch() });
+    let space = Arc::new(Space::new(lead.clone(), Places::new(lead.clone(), shared)));
+    Ok(OfLead::new("trap", lead, space, LeadSignals::new(signals, ended), life))
 }
 
 /// Maps the table of what threads copy ahead of a call, which neither the stub nor its children can change.
@@ -95,30 +84,4 @@ fn show_table(lead: &Stub, table: &AheadTable) -> Result<(), PlatformError> {
     lead.order(&[map])?;
     lead.stubs().unshare(number);
     Ok(())
-}
-
-impl Platform for Trap {
-    fn name(&self) -> &'static str {
-        "trap"
-    }
-
-    fn thread_per_task(&self) -> bool {
-        true
-    }
-
-    fn lead(&self) -> Option<Arc<dyn AddressSpace>> {
-        self.space.lock().take()
-    }
-
-    fn next_lead_signal(&self) -> Option<i32> {
-        self.signals.next()
-    }
-
-    fn end(&self, status: u8) {
-        self.lead.exit(status);
-    }
-
-    fn host_vdso(&self) -> Option<Vdso> {
-        self.lead.stubs().vdso().cloned()
-    }
 }
