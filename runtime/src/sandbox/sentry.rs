@@ -8,10 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moat_platform::Platform;
-use moat_platform::ptrace::Ptrace;
 use moat_platform::stub::{Interception, birth};
-use moat_platform::trap::Trap;
+use moat_platform::{Platform, ptrace, trap};
 use moat_sentry::control::config::{Network, Stdio};
 use moat_sentry::sandbox::{Sandbox, Start};
 use nix::errno::Errno;
@@ -141,8 +139,11 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
         .parse()
         .map_err(|e| Failure { errno: libc::EINVAL, what: format!("--platform-option: {e}") })?;
     let platform: Arc<dyn Platform> = match interception(&boot.platform) {
-        Interception::Ptrace => Ptrace::new(lead).map_err(platform("start the ptrace platform"))?,
-        Interception::Trap => Trap::new(lead, lanes).map_err(platform("start the trap platform"))?,
+        Interception::Ptrace => ptrace::start(lead).map_err(platform("start the ptrace platform"))?,
+        Interception::Trap => {
+            let ahead = moat_sentry::syscalls::table::ahead();
+            trap::start(lead, &ahead, lanes).map_err(platform("start the trap platform"))?
+        }
     };
     confine::sentry(boot.config.network, boot.unlisted)
         .map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;

@@ -30,7 +30,7 @@ pub const PAGE_SIZE: u64 = 4096;
 
 /// The first address that the application can never have: everything from here up is the stub's, and the sentry
 /// refuses it in every change, user copy and futex. The 47-bit address space ends at `0x7fff_ffff_f000`.
-pub const APPLICATION_END: u64 = 0x7fff_f000_0000;
+pub const APPLICATION_END: u64 = 0x7fff_e000_0000;
 
 /// The lowest address that may be mapped (`vm.mmap_min_addr`).
 pub const APPLICATION_START: u64 = 0x1_0000;
@@ -303,6 +303,56 @@ pub trait Kicker: Send + Sync {
     fn revoke_constants(&self);
 }
 
+/// What a thread copies of the memory that a system call's arguments point to before it hands the call over: for each
+/// argument a bit, of which up to 256 bytes are copied, but none beyond the page; bit 6 stands for a buffer that
+/// argument 1 points to and whose length is argument 2. Both count arguments from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ahead(pub u8);
+
+impl Ahead {
+    /// So much is copied of what an argument points to, in bytes.
+    pub const ARGUMENT: usize = 256;
+    /// So much is copied of a buffer.
+    pub const BUFFER: usize = 4096;
+
+    /// With this argument.
+    #[must_use]
+    pub const fn with_argument(self, index: usize) -> Self {
+        Self(self.0 | 1 << index)
+    }
+
+    /// With the buffer.
+    #[must_use]
+    pub const fn with_buffer(self) -> Self {
+        Self(self.0 | 1 << 6)
+    }
+
+    /// Whether this argument's is copied.
+    pub fn has_argument(self, index: usize) -> bool {
+        self.0 & 1 << index != 0
+    }
+
+    /// Whether the buffer is copied.
+    pub fn has_buffer(self) -> bool {
+        self.0 & 1 << 6 != 0
+    }
+}
+
+/// What is copied ahead of each call, by its number.
+pub type AheadTable = [Ahead; 512];
+
+/// Memory of the application that a thread copies itself: before it hands a call over, and when it goes on.
+pub trait Window: Send + Sync {
+    /// Fills `to` from what was copied ahead. False if it was not.
+    fn read(&self, from: u64, to: &mut [u8]) -> bool;
+    /// Takes bytes that the thread is to write when it goes on; false if it can't. The caller has made sure that the memory
+    /// will take them, as far as can be known: if it does not, the call gives `EFAULT`. From here on nothing that was
+    /// copied ahead is there.
+    fn write(&self, to: u64, from: &[u8]) -> bool;
+    /// Writes at once what the thread was to write. False if the memory does not take it.
+    fn settle(&self) -> bool;
+}
+
 /// One application thread.
 pub trait Context: Send + Sync {
     /// Runs the application until it needs the kernel. Must always be polled by the same thread on platforms with
@@ -343,6 +393,10 @@ pub trait Context: Send + Sync {
     fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault>;
     /// `tell` is called, by another thread, if the host kills the stub while the context is not running.
     fn on_death(&mut self, tell: Arc<dyn Fn() + Send + Sync>);
+    /// Its window, if it has one.
+    fn window(&self) -> Option<Arc<dyn Window>> {
+        None
+    }
     /// The handle by which other threads kick this context.
     fn kicker(&self) -> Arc<dyn Kicker>;
     /// The thread number which the container's pid namespace gave it: a hint for the guest's tid.

@@ -95,6 +95,7 @@ async fn replace(current: &mut Current, program: Program) -> Result<()> {
         });
         closed
     };
+    current.memory_was_replaced();
     for file in closed {
         crate::fs::locks::release_posix(&file, group.pid());
     }

@@ -4,6 +4,7 @@
 //! If the platform refuses (`ENOMEM`), nothing is recorded.
 
 pub mod brk;
+pub mod call;
 pub mod map;
 pub mod map_lock;
 pub mod remap;

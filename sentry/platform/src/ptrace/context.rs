@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::deaths;
 use super::kept::{self, Kept, Pool};
 use super::kick::{self, Kicks};
-use super::placement::Placement;
 use super::raw::{self, Stop};
 use crate::stub::code::Entry;
+use crate::stub::placement::Placement;
 use crate::stub::process::{HostThread, Stub};
 use crate::{
     APPLICATION_END, Abi, Constants, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers,

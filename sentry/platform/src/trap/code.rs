@@ -1,19 +1,21 @@
 //! The code of the trap platform in a stub: position-independent, in a page of its own, from which alone its calls are
 //! allowed.
 //!
-//! * `thread`: a new application thread leaves the descriptor table and its capability, takes the stack of its slot for signals, confines
-//!   itself, and makes a call that traps, so that the sentry gets it by its handler.
+//! * `thread`: a new application thread leaves the descriptor table and its capability, takes the stack of its slot for
+//!   signals, confines itself, and makes a call that traps, so that the sentry gets it by its handler.
 //! * `handler`: of all signals. What it interrupted lies in the frame on the slot's stack, where the sentry can read and
 //!   change it; the handler hands over, and returns by `rt_sigreturn` into what the frame then says. It keeps r14 (the
 //!   frame), and never touches the application's stack.
 //! * `hand_off`: posts, waits for the answer and does what it asks for, until the application is to run on: then it goes
 //!   on at r15. It keeps rbx (the slot), rbp, r14, r15 and rsp, and has the number of the answer before in r13d.
 //! * `call`: where patched call sites jump to, with the address behind the call in r11, which like rcx is the call's to
-//!   destroy. If %gs names a slot, it saves the registers there, hands over, and goes back to what is then saved; vector
-//!   state stays where it is. A call that always answers the same is not handed over at all. Without a slot the call is made as it stands, and traps. A signal that finds it here is noted, and told
+//!   destroy. If %gs names a slot, it saves the registers there, copies what the arguments point to as far as the table of
+//!   the call's number says, hands over, and goes back to what is then saved; vector state stays where it is. A call that
+//!   always answers the same is not handed over. Else the call is made as it stands, and traps. A signal that finds it here is noted, and told
 //!   of when the call is done; the sentry can also ask for the frame of a call of its own (`stop`).
 //! * `exchange`: one compare-and-exchange in the application's memory, asked for by an answer. Its fault comes back to
-//!   the handler, which goes on at `fixup`.
+//!   the handler, which goes on at `fixup`; likewise `ahead` and `buffer` (what a call's arguments point to) and `piece`
+//!   (what an answer brings), which are copies.
 //!
 //! What lies in a slot is the application's to write: the code trusts it no further than the application's own rights go.
 
@@ -21,6 +23,7 @@ use std::arch::global_asm;
 
 use super::slots::offset;
 use crate::stub::code::FILTER_OFFSET;
+use crate::stub::image::Image;
 use crate::stub::layout;
 
 /// What an answer asks of the handler.
@@ -37,6 +40,8 @@ pub mod action {
     pub const FRAME: u32 = 4;
     /// Added to the others: set the bases of %fs and %gs.
     pub const SET_BASES: u32 = 0x100;
+    /// Added to [`RETURN`]: write the window's pieces first.
+    pub const WRITE_PIECES: u32 = 0x200;
 }
 
 /// How often either side gives the other its core before it sleeps. More would only take time from third parties.
@@ -45,6 +50,9 @@ pub const YIELDS: u32 = 2;
 /// What a thread has stopped for if by no signal: a system call, made without a trap.
 pub const CALL: u32 = 0;
 
+/// What it has stopped for if it could not write one of the pieces that an answer brought.
+pub const UNWRITTEN: u32 = 0x100;
+
 /// Signals of faults, as bits.
 const FAULTS: u32 = 1 << libc::SIGSEGV
     | 1 << libc::SIGBUS
@@ -52,6 +60,12 @@ const FAULTS: u32 = 1 << libc::SIGSEGV
     | 1 << libc::SIGFPE
     | 1 << libc::SIGTRAP
     | 1 << libc::SIGSYS;
+
+/// Bits of an address in the stub's region, whose upper ones are the same in all of them. 18 bits further up the lower
+/// ones of a slot's address are 0 up to bit 32, which is what `call` looks at.
+const REGION_BITS: u64 = 29;
+const _: () = assert!(crate::APPLICATION_END == (layout::END >> REGION_BITS) << REGION_BITS);
+const _: () = assert!(super::slots::SLOT.ilog2() as u64 + 64 - REGION_BITS == 50);
 
 /// Where `rip` lies in a ucontext.
 const CONTEXT_RIP: usize = 168;
@@ -131,14 +145,22 @@ global_asm!(
     "mov eax, 15",
     "syscall",
     "ud2",
-    // It interrupted a hand-over: faults are told of, but for that of the exchange; other signals are left to it.
+    // It interrupted a hand-over: faults are told of, but for those that are expected; other signals are left to it.
     "5: mov ecx, {FAULTS}",
     "bt rcx, rdi",
     "jnc 6f",
-    "lea rcx, [rip + moat_trap_exchange]",
-    "cmp rax, rcx",
-    "jne 9b",
-    "lea rcx, [rip + moat_trap_fixup]",
+    "lea rsi, [rip + 14f]",
+    "lea r8, [rip + moat_trap_begin]",
+    "15: mov ecx, [rsi]",
+    "test ecx, ecx",
+    "jz 9b",
+    "add rcx, r8",
+    "cmp rcx, rax",
+    "je 16f",
+    "add rsi, 8",
+    "jmp 15b",
+    "16: mov ecx, [rsi + 4]",
+    "add rcx, r8",
     "mov [rdx + {RIP}], rcx",
     "jmp 8f",
     "6: mov rbx, rsp",
@@ -148,6 +170,13 @@ global_asm!(
     "mov eax, 15",
     "syscall",
     "ud2",
+    // What may fault, and where that goes on.
+    ".balign 4",
+    "14: .long moat_trap_exchange - moat_trap_begin, moat_trap_fixup - moat_trap_begin",
+    ".long moat_trap_piece - moat_trap_begin, moat_trap_unwritten - moat_trap_begin",
+    ".long moat_trap_ahead - moat_trap_begin, moat_trap_not_ahead - moat_trap_begin",
+    ".long moat_trap_buffer - moat_trap_begin, moat_trap_no_buffer - moat_trap_begin",
+    ".long 0",
     // ---- hand_off: rbx the slot, r15 where to go on when the application is to run on
     ".balign 64",
     ".globl moat_trap_hand_off",
@@ -185,6 +214,8 @@ global_asm!(
     "3: mov eax, [rbx + {ACTION}]",
     "test eax, eax",
     "jz 5f",
+    "test eax, {WRITE_PIECES}",
+    "jnz 8f",
     "test eax, {SET_BASES}",
     "jz 4f",
     "mov rcx, [rbx + {FS}]",
@@ -221,13 +252,30 @@ global_asm!(
     "mov eax, 98",
     "syscall",
     "jmp moat_trap_hand_off",
+    // the window's pieces
+    "8: lea r12, [rbx + {PIECES}]",
+    "mov r13d, [rbx + {PIECE_COUNT}]",
+    "9: test r13d, r13d",
+    "jz 5b",
+    "mov rdi, [r12]",
+    "mov ecx, [r12 + 8]",
+    "mov esi, [r12 + 12]",
+    "add rsi, rbx",
+    "moat_trap_piece:",
+    "rep movsb",
+    "add r12, 16",
+    "dec r13d",
+    "jmp 9b",
+    "moat_trap_unwritten:",
+    "mov dword ptr [rbx + {STOP}], {UNWRITTEN}",
+    "jmp moat_trap_hand_off",
     // ---- call: r11 the address behind the system call, whose number and arguments are in place
     ".balign 64",
     ".globl moat_trap_call",
     "moat_trap_call:",
-    // Is %gs the address of a slot? Without a change of flags.
+    // Is %gs the address of a slot: in the stub's region, and a multiple of a slot's size? Without a change of flags.
     "rdgsbase rcx",
-    "rorx rcx, rcx, 28",
+    "rorx rcx, rcx, {REGION_BITS}",
     "lea rcx, [rcx - {SLOTS_HIGH}]",
     "rorx rcx, rcx, 18",
     "jecxz 2f",
@@ -281,7 +329,47 @@ global_asm!(
     "mov [rbx + {ARGUMENTS} + 24], r10",
     "mov [rbx + {ARGUMENTS} + 32], r8",
     "mov [rbx + {ARGUMENTS} + 40], r9",
-    "lea r15, [rip + 6f]",
+    // What is copied ahead: r12d the arguments, r14d the one under way.
+    "cld",
+    "xor r12d, r12d",
+    "cmp eax, 512",
+    "jae 5f",
+    "movabs r12, {AHEAD_TABLE}",
+    "movzx r12d, byte ptr [r12 + rax]",
+    "5: mov [rbx + {AHEAD}], r12d",
+    "6: tzcnt r14d, r12d",
+    "cmp r14d, 6",
+    "je 7f",
+    "ja 8f",
+    "btr r12d, r14d",
+    "mov rsi, [rbx + {ARGUMENTS} + r14 * 8]",
+    "imul edi, r14d, {AHEAD_SIZE}",
+    "lea rdi, [rbx + rdi + {ARGUMENT_DATA}]",
+    // no further than the page
+    "mov ecx, esi",
+    "or ecx, -4096",
+    "neg ecx",
+    "mov eax, {AHEAD_SIZE}",
+    "cmp ecx, eax",
+    "cmova ecx, eax",
+    "moat_trap_ahead:",
+    "rep movsb",
+    "jmp 6b",
+    "moat_trap_not_ahead:",
+    "btr dword ptr [rbx + {AHEAD}], r14d",
+    "jmp 6b",
+    "7: mov rsi, [rbx + {ARGUMENTS} + 8]",
+    "mov rcx, [rbx + {ARGUMENTS} + 16]",
+    "mov eax, {DATA_SIZE}",
+    "cmp rcx, rax",
+    "cmova rcx, rax",
+    "lea rdi, [rbx + {DATA}]",
+    "moat_trap_buffer:",
+    "rep movsb",
+    "jmp 8f",
+    "moat_trap_no_buffer:",
+    "btr dword ptr [rbx + {AHEAD}], 6",
+    "8: lea r15, [rip + 6f]",
     "jmp moat_trap_hand_off",
     "6: mov rax, [rbx + {RESULT}]",
     "mov [rbx + {SAVED_RAX}], rax",
@@ -347,7 +435,18 @@ global_asm!(
     FRAME = const action::FRAME,
     FAULTS = const FAULTS,
     MISSED = const offset::MISSED,
-    SLOTS_HIGH = const layout::SLOTS >> 28,
+    SLOTS_HIGH = const layout::SLOTS >> REGION_BITS,
+    REGION_BITS = const REGION_BITS,
+    WRITE_PIECES = const action::WRITE_PIECES,
+    UNWRITTEN = const UNWRITTEN,
+    PIECES = const offset::PIECES,
+    PIECE_COUNT = const offset::PIECE_COUNT,
+    AHEAD = const offset::AHEAD,
+    AHEAD_TABLE = const layout::AHEAD,
+    AHEAD_SIZE = const super::slots::AHEAD,
+    ARGUMENT_DATA = const offset::ARGUMENT_DATA,
+    DATA = const offset::DATA,
+    DATA_SIZE = const super::slots::DATA,
     CALL = const CALL,
     CONSTANTS = const offset::CONSTANTS,
     CONSTANT_OF = const offset::CONSTANT_OF,
@@ -376,11 +475,10 @@ unsafe extern "C" {
     static moat_trap_stopped: u8;
 }
 
-/// The code as bytes.
-pub fn bytes() -> &'static [u8] {
-    let (begin, end) = (&raw const moat_trap_begin, &raw const moat_trap_end);
-    // SAFETY: both symbols delimit one read-only object of the assembly above, `end` behind `begin`.
-    unsafe { std::slice::from_raw_parts(begin, end.addr() - begin.addr()) }
+/// The code.
+pub fn image() -> Image {
+    // SAFETY: both symbols delimit the read-only object of the assembly above.
+    unsafe { Image::new(&raw const moat_trap_begin, &raw const moat_trap_end, layout::TRAP_CODE) }
 }
 
 /// Entry points and other places, as addresses in a stub.
@@ -411,6 +509,6 @@ impl Entry {
             Self::Leave => &raw const moat_trap_leave,
             Self::Stopped => &raw const moat_trap_stopped,
         };
-        layout::TRAP_CODE + (symbol.addr() - (&raw const moat_trap_begin).addr()) as u64
+        image().address_of(symbol)
     }
 }

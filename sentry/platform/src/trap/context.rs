@@ -10,12 +10,14 @@ use super::code::{self, Entry, YIELDS, action};
 use super::constants;
 use super::frame::{self, Frame, Info};
 use super::kick::{self, Kicks};
+use super::places::{Place, Places};
 use super::slots::{self, Slot, offset};
-use super::space::{Place, Places};
-use crate::ptrace::placement::Placement;
+use super::window::SlotWindow;
+use crate::stub::placement::Placement;
 use crate::stub::process::Stub;
 use crate::{
     APPLICATION_END, Abi, Constants, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers,
+    Window,
 };
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
@@ -52,6 +54,8 @@ pub struct TrapContext {
     /// How often it is known to have stopped.
     seen: u32,
     stop: Stop,
+    /// Its vector state is that of who had the thread before.
+    stale: bool,
     dead: bool,
     registers: Registers,
     /// `registers` are not yet those of the call that it stopped for, whose result is `result`.
@@ -60,6 +64,7 @@ pub struct TrapContext {
     changed: bool,
     /// See [`Context::take_hot_call`].
     hot: Option<u64>,
+    window: Arc<SlotWindow>,
     kicks: Arc<Kicks>,
     ran: Duration,
     placement: Option<Placement>,
@@ -71,6 +76,7 @@ impl TrapContext {
         let kicks = Arc::new(Kicks::new(&stub, place.slot.clone(), place.thread.inner));
         // Those of a context before are not this one's.
         constants::revoke(&place.slot);
+        let window = SlotWindow::new(place.slot.clone(), stub.clone(), places.clone());
         let registers = Registers { cs: 0x33, ss: 0x2b, eflags: 0x202, orig_rax: u64::MAX, ..Registers::default() };
         Self {
             stub,
@@ -79,12 +85,14 @@ impl TrapContext {
             seen: place.seen,
             place: Some(place),
             stop: Stop::Unknown,
+            stale: true,
             dead: false,
             registers,
             unread: false,
             result: NO_RESULT,
             changed: true,
             hot: None,
+            window,
             kicks,
             ran: Duration::ZERO,
             placement: None,
@@ -129,8 +137,12 @@ impl TrapContext {
     /// Why it has stopped.
     fn look(&mut self) -> Result<Cause, PlatformError> {
         let slot = self.place()?.slot.clone();
-        self.changed = false;
         let stop = slot.word(offset::STOP).load(Ordering::Acquire);
+        if stop == code::UNWRITTEN {
+            return Ok(Cause::Unwritten);
+        }
+        self.window.clear();
+        self.changed = false;
         if stop == code::CALL {
             let mut line = [0; 52];
             slot.get(offset::NUMBER, &mut line);
@@ -138,7 +150,9 @@ impl TrapContext {
             self.stop = Stop::Call;
             self.unread = true;
             self.result = NO_RESULT;
-            return Ok(Cause::Call { number: frame::half(&line, 0), arguments: std::array::from_fn(argument) });
+            let arguments = std::array::from_fn(argument);
+            self.window.open(arguments);
+            return Ok(Cause::Call { number: frame::half(&line, 0), arguments });
         }
         let frame = Frame::at(&slot, slot.get_u64(offset::CONTEXT)).ok_or(PlatformError::Dead)?;
         self.registers = Registers {
@@ -168,7 +182,15 @@ impl TrapContext {
             self.look()?;
         }
         (self.registers, self.changed) = (registers, changed);
-        self.frame()?.reset_extended_state(&self.place()?.slot);
+        Ok(())
+    }
+
+    /// Gives the thread the vector state of a new program, unless it has been given one.
+    fn leave_no_state_behind(&mut self) -> Result<(), PlatformError> {
+        if self.stale {
+            self.frame()?.reset_extended_state(&self.place()?.slot);
+            self.stale = false;
+        }
         Ok(())
     }
 
@@ -178,6 +200,7 @@ impl TrapContext {
         if let Stop::Frame(frame) = self.stop {
             return Ok(frame);
         }
+        self.settle();
         self.read_registers();
         let registers = self.registers;
         self.answer(action::FRAME)?;
@@ -188,6 +211,16 @@ impl TrapContext {
         match self.stop {
             Stop::Frame(frame) => Ok(frame),
             _ => Err(PlatformError::Dead),
+        }
+    }
+
+    /// Writes what the thread has not written. If that can't be, the call fails after all.
+    fn settle(&mut self) {
+        if self.window.settle().is_err() {
+            self.result = -(libc::EFAULT as i64) as u64;
+            if !self.unread && !self.changed {
+                self.registers.rax = self.result;
+            }
         }
     }
 
@@ -254,6 +287,7 @@ impl TrapContext {
 
     fn run(&mut self) -> Result<Exit, PlatformError> {
         self.attach()?;
+        self.leave_no_state_behind()?;
         if self.placement.is_none() {
             // Not before: others than the thread that polls it may have looked at its registers.
             self.placement = Some(Placement::new(self.place()?.thread.outer));
@@ -277,7 +311,13 @@ impl TrapContext {
     }
 
     /// Lets the thread run until it stops; `None` if the application is not concerned.
-    fn run_on(&mut self, wanted: u32) -> Result<Option<Exit>, PlatformError> {
+    fn run_on(&mut self, mut wanted: u32) -> Result<Option<Exit>, PlatformError> {
+        if !matches!(self.stop, Stop::Call) {
+            self.settle();
+        }
+        if self.window.close() {
+            wanted |= action::WRITE_PIECES;
+        }
         if let Some(placement) = &self.placement {
             placement.begin();
         }
@@ -290,6 +330,10 @@ impl TrapContext {
         }
         stopped?;
         match self.look()? {
+            Cause::Unwritten => {
+                self.settle();
+                Ok(None)
+            }
             Cause::Call { number, arguments } => {
                 Ok(Some(Exit::Syscall { abi: Abi::X86_64, number: u64::from(number), arguments }))
             }
@@ -362,8 +406,16 @@ impl TrapContext {
 
 /// Why a thread has stopped.
 enum Cause {
-    Call { number: u32, arguments: [u64; 6] },
-    Signal { signal: i32, info: Info },
+    Call {
+        number: u32,
+        arguments: [u64; 6],
+    },
+    Signal {
+        signal: i32,
+        info: Info,
+    },
+    /// It could not write what it was given.
+    Unwritten,
 }
 
 /// The base of %gs as the application knows it.
@@ -415,7 +467,7 @@ impl Context for TrapContext {
     }
 
     fn extended_state(&mut self) -> Vec<u8> {
-        let frame = self.frame();
+        let frame = self.leave_no_state_behind().and_then(|()| self.frame());
         match (frame, &self.place) {
             (Ok(frame), Some(place)) => frame.extended_state(&place.slot).unwrap_or_default(),
             _ => Vec::new(),
@@ -424,13 +476,15 @@ impl Context for TrapContext {
 
     fn set_extended_state(&mut self, state: &[u8]) -> Result<(), PlatformError> {
         let frame = self.frame()?;
-        frame.set_extended_state(&self.place()?.slot, state)
+        frame.set_extended_state(&self.place()?.slot, state)?;
+        self.stale = false;
+        Ok(())
     }
 
     fn reset_extended_state(&mut self) {
-        if let (Ok(frame), Some(place)) = (self.frame(), &self.place) {
-            frame.reset_extended_state(&place.slot);
-        }
+        self.stale = true;
+        // A thread that is gone needs none.
+        let _ = self.leave_no_state_behind();
     }
 
     fn extended_layout(&mut self) -> Option<ExtendedLayout> {
@@ -474,6 +528,10 @@ impl Context for TrapContext {
         if let Some(place) = &self.place {
             self.places.mourn(&place.slot, tell);
         }
+    }
+
+    fn window(&self) -> Option<Arc<dyn Window>> {
+        Some(self.window.clone())
     }
 
     fn kicker(&self) -> Arc<dyn Kicker> {

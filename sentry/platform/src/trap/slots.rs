@@ -1,5 +1,5 @@
-//! Slots: what a thread of the trap platform shares with the sentry. The first page is its mailbox, the others are the
-//! stack of its signal handler, on which the host leaves all registers of the application.
+//! Slots: what a thread of the trap platform shares with the sentry. The first page is its mailbox, the second the largest
+//! part of its window, the others are the stack of its signal handler, on which the host leaves all registers of the application.
 //!
 //! The application can write all of a slot at any time. What the sentry needs of it is copied once and then checked.
 
@@ -13,9 +13,13 @@ use parking_lot::Mutex;
 use crate::PlatformError;
 
 /// Size of a slot in bytes, to which it is also aligned.
-pub const SLOT: usize = 0x4000;
+pub const SLOT: usize = 0x8000;
 /// Where the handler's stack begins.
-pub const STACK: usize = 0x1000;
+pub const STACK: usize = 0x2000;
+/// The most bytes that an argument's memory has in the window.
+pub const AHEAD: usize = crate::Ahead::ARGUMENT;
+/// The most bytes that a buffer has in the window.
+pub const DATA: usize = crate::Ahead::BUFFER;
 /// The most slots of a sandbox.
 const SLOTS: usize = 16_384;
 
@@ -67,9 +71,19 @@ pub mod offset {
     /// Values that calls always answer, each a u32; the first is not one of them, but whether the others hold.
     pub const CONSTANTS: usize = 384;
     /// By the number of a call, which of them it answers: a u8 each, 0 for none.
-    pub const CONSTANT_OF: usize = 1024;
+    pub const CONSTANT_OF: usize = 2560;
     /// What the thread's process uses (`struct rusage`): 144 bytes.
     pub const USAGE: usize = 512;
+    /// What of a call's arguments the thread has copied: u32.
+    pub const AHEAD: usize = 704;
+    /// How many pieces the thread is to write: u32.
+    pub const PIECE_COUNT: usize = 708;
+    /// Where to, how much (u32), and where it lies in the slot (u32), of each.
+    pub const PIECES: usize = 720;
+    /// What the arguments point to, 256 bytes each.
+    pub const ARGUMENT_DATA: usize = 1024;
+    /// A buffer that the call reads, or what it writes.
+    pub const DATA: usize = 0x1000;
 }
 
 /// The memory file with all slots of a sandbox.
@@ -152,7 +166,7 @@ pub struct Slot {
 impl Slot {
     /// Makes its mailbox that of a thread which is yet to be born.
     pub fn reset(&self) {
-        self.put(0, &[0; STACK]);
+        self.put(0, &[0; offset::DATA]);
         super::constants::prepare(self);
         // struct stack_t: ss_sp, ss_flags, ss_size.
         self.put_u64(offset::ALTSTACK, self.address + STACK as u64);
@@ -215,6 +229,12 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        // What it holds is no business of another process.
+        // SAFETY: zeroes this slot's part of the mapping, to which nobody refers any more.
+        let removed = unsafe { libc::madvise(self.file.base.add(self.index * SLOT).cast(), SLOT, libc::MADV_REMOVE) };
+        if removed < 0 {
+            self.put(0, &[0; SLOT]);
+        }
         self.file.free.lock().push(self.index);
     }
 }

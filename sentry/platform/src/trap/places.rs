@@ -1,9 +1,8 @@
-//! An address space in a stub, and the places of its threads.
+//! The threads of a stub, each at a place of its own.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -18,7 +17,8 @@ use super::slots::{self, SLOT, Slot, SlotFile, offset};
 use crate::stub::layout;
 use crate::stub::orders::Order;
 use crate::stub::process::{HostThread, Stub};
-use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Text, Title, Users};
+use crate::stub::space::Threads;
+use crate::{Change, Context, MemoryFault, PlatformError, Text};
 
 /// So many threads that no task uses are kept for the next ones: each has its filter already.
 const IDLE: usize = 16;
@@ -79,7 +79,8 @@ struct State {
 }
 
 impl Places {
-    fn new(stub: Arc<Stub>, shared: Arc<Shared>, patches: Patches) -> Arc<Self> {
+    /// Those of `stub`, which has no threads yet.
+    pub fn new(stub: Arc<Stub>, shared: Arc<Shared>, patches: Patches) -> Arc<Self> {
         let places = Arc::new(Self { stub, shared, patches, state: Mutex::default() });
         places.shared.deaths.watch(&places.stub, &places);
         places
@@ -232,116 +233,40 @@ impl Place {
     }
 }
 
-/// See the module. Orders to the mapper block the calling thread, which serves one task only.
-pub struct Space {
-    stub: Arc<Stub>,
-    places: Arc<Places>,
-}
-
-impl Space {
-    /// The address space of `stub`.
-    pub fn new(stub: Arc<Stub>, shared: Arc<Shared>, patches: Patches) -> Self {
-        let places = Places::new(stub.clone(), shared, patches);
-        Self { stub, places }
+impl Threads for Arc<Places> {
+    fn of_fork(&self, stub: Arc<Stub>) -> Self {
+        Places::new(stub, self.shared.clone(), self.patches.copy())
     }
-}
 
-impl Drop for Space {
-    fn drop(&mut self) {
-        // The lead outlives its address space, and ends with the sandbox.
-        if !self.stub.is_lead() {
-            self.kill();
+    fn context(&self, stub: &Arc<Stub>) -> Result<Box<dyn Context>, PlatformError> {
+        Ok(Box::new(TrapContext::new(stub.clone(), self.clone(), self.take()?)))
+    }
+
+    fn be_alone(&self) -> Result<(), PlatformError> {
+        Places::be_alone(self)
+    }
+
+    fn give_way(&self, changes: &[Change]) -> Vec<Change> {
+        self.patches.give_way(changes)
+    }
+
+    fn hasten(&self, stub: &Stub, text: &Text) -> Result<(), PlatformError> {
+        if !self.shared.lanes.patch {
+            return Ok(());
         }
-    }
-}
-
-impl AddressSpace for Space {
-    fn poll_apply(
-        &self,
-        _: &mut std::task::Context<'_>,
-        changes: &[Change],
-    ) -> Poll<Result<(), (usize, PlatformError)>> {
-        let mut all = self.places.patches.give_way(changes);
-        if all.is_empty() {
-            return Poll::Ready(self.stub.apply(changes));
-        }
-        let before = all.len();
-        all.extend_from_slice(changes);
-        Poll::Ready(self.stub.apply(&all).map_err(|(i, error)| (i.saturating_sub(before), error)))
+        self.patches.patch(text, |changes| stub.apply(changes))
     }
 
-    fn poll_hasten(&self, _: &mut std::task::Context<'_>, text: &Text) -> Poll<Result<(), PlatformError>> {
-        if !self.places.shared.lanes.patch {
-            return Poll::Ready(Ok(()));
-        }
-        Poll::Ready(self.places.patches.patch(text, |changes| self.stub.apply(changes)))
+    fn disguise(&self, from: u64, bytes: &mut [u8], result: Result<(), MemoryFault>) -> Result<(), MemoryFault> {
+        self.patches.disguise(from, bytes, result)
     }
 
-    fn poll_fork(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Arc<dyn AddressSpace>, PlatformError>> {
-        let shared = self.places.shared.clone();
-        let patches = self.places.patches.copy();
-        Poll::Ready(self.stub.fork().map(|stub| Arc::new(Self::new(stub, shared, patches)) as Arc<dyn AddressSpace>))
+    fn cleared(&self) {
+        self.patches.clear();
     }
 
-    fn poll_clear(&self, _: &mut std::task::Context<'_>) -> Poll<Result<(), PlatformError>> {
-        Poll::Ready(self.places.be_alone().and_then(|()| self.stub.clear()).map(|()| self.places.patches.clear()))
-    }
-
-    fn poll_context(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>> {
-        Poll::Ready(
-            self.places.take().map(|place| {
-                Box::new(TrapContext::new(self.stub.clone(), self.places.clone(), place)) as Box<dyn Context>
-            }),
-        )
-    }
-
-    fn set_title(&self, title: &Title) {
-        self.stub.set_title(title);
-    }
-
-    fn set_name(&self, name: &[u8]) {
-        self.stub.set_name(name);
-    }
-
-    fn set_users(&self, users: Users) {
-        self.stub.set_users(users);
-    }
-
-    fn leave_session(&self) {
-        self.stub.leave_session();
-    }
-
-    fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
-        let result = self.stub.read(from, to);
-        self.places.patches.disguise(from, to, result)
-    }
-
-    fn write(&self, to: u64, from: &[u8]) -> Result<(), MemoryFault> {
-        self.stub.write(to, from)
-    }
-
-    fn cpu_time(&self) -> Duration {
-        self.stub.cpu_time()
-    }
-
-    fn peak_resident_bytes(&self) -> Option<u64> {
-        Some(self.stub.peak_resident_bytes()).filter(|&bytes| bytes > 0)
-    }
-
-    fn minor_faults(&self) -> u64 {
-        self.stub.minor_faults()
-    }
-
-    fn pid_hint(&self) -> Option<u32> {
-        u32::try_from(self.stub.inner_pid()).ok()
-    }
-
-    fn host_pid(&self) -> Option<u32> {
-        u32::try_from(self.stub.host_pid()).ok()
-    }
-
-    fn kill(&self) {
-        self.stub.kill();
+    fn close(&self) {
+        // Who waits for a thread hears of the stub's end.
     }
 }
 
