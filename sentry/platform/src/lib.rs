@@ -163,6 +163,25 @@ pub struct Users {
     pub saved: u32,
 }
 
+/// Program text: a private mapping of a file that the application may execute, and has never been able to write.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// Address.
+    pub at: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// What the application may do with it.
+    pub protection: Protection,
+    /// The file.
+    pub file: Arc<HostFile>,
+    /// Offset in it, in bytes.
+    pub offset: u64,
+    /// Free addresses near it, which the platform may use until the application does.
+    pub room: std::ops::Range<u64>,
+    /// [`Context::take_hot_call`] has named a call in it; else it has just been mapped.
+    pub hot: bool,
+}
+
 /// What the host's tools (`ps`, `podman top`) shall say of a stub.
 #[derive(Clone, Debug, Default)]
 pub struct Title {
@@ -185,6 +204,9 @@ pub trait AddressSpace: Send + Sync {
         cx: &mut std::task::Context<'_>,
         changes: &[Change],
     ) -> Poll<Result<(), (usize, PlatformError)>>;
+    /// Makes the system calls in a text faster, if the platform knows how. Nothing of this is to be seen in copies of its
+    /// memory, and it gives way to any later change. Only an optimisation: the application goes on without it.
+    fn poll_hasten(&self, cx: &mut std::task::Context<'_>, text: &Text) -> Poll<Result<(), PlatformError>>;
     /// A copy of this address space (copy-on-write), as a new stub that is a child of this one.
     fn poll_fork(&self, cx: &mut std::task::Context<'_>) -> Poll<Result<Arc<dyn AddressSpace>, PlatformError>>;
     /// Unmaps everything of the application's, keeping the host process: what `execve` does first.
@@ -317,6 +339,9 @@ pub trait Context: Send + Sync {
     fn poll_run(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Exit>;
     /// Sets the return value of the system call that [`Exit::Syscall`] reported; cheaper than [`Self::registers_mut`].
     fn set_result(&mut self, value: u64);
+    /// The address of a system call that was made so often that [`AddressSpace::poll_hasten`] of the text around it is
+    /// worth while; once each time.
+    fn take_hot_call(&mut self) -> Option<u64>;
     /// The general registers, fetched from the stub at the first use after a run.
     fn registers(&mut self) -> &Registers;
     /// The same, to be changed; written back before the next run.

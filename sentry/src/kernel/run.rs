@@ -31,6 +31,9 @@ pub async fn run(mut current: Current) {
         match stopped {
             Exit::Syscall { abi, number, arguments } => {
                 syscalls::service(&mut current, abi, number, arguments).await;
+                if let Some(call) = current.context.take_hot_call() {
+                    current.memory_manager().hasten(call).await;
+                }
                 current.charge_system_call();
             }
             Exit::Exception { signal, code, address } => fault::handle(&mut current, signal, code, address).await,

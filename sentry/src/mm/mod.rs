@@ -8,6 +8,7 @@ pub mod call;
 pub mod map;
 pub mod map_lock;
 pub mod remap;
+mod text;
 pub mod user;
 pub mod vma;
 

@@ -333,6 +333,10 @@ impl Context for PtraceContext {
         }))
     }
 
+    fn take_hot_call(&mut self) -> Option<u64> {
+        None
+    }
+
     fn set_result(&mut self, value: u64) {
         if self.cache == Cache::Absent {
             self.result = Some(value);

@@ -5,7 +5,7 @@ use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
 use super::process::Stub;
-use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Title, Users};
+use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Text, Title, Users};
 
 /// How a platform runs the application threads of a stub.
 pub trait Threads: Send + Sync + Sized + 'static {
@@ -15,6 +15,20 @@ pub trait Threads: Send + Sync + Sized + 'static {
     fn context(&self, stub: &Arc<Stub>) -> Result<Box<dyn Context>, PlatformError>;
     /// The memory is about to be cleared, by the one thread that goes on: no other may live.
     fn be_alone(&self) -> Result<(), PlatformError>;
+    /// It has been cleared.
+    fn was_cleared(&self) {}
+    /// Makes changes of its memory.
+    fn apply(&self, stub: &Stub, changes: &[Change]) -> Result<(), (usize, PlatformError)> {
+        stub.apply(changes)
+    }
+    /// See [`AddressSpace::poll_hasten`].
+    fn hasten(&self, _: &Stub, _: &Text) -> Result<(), PlatformError> {
+        Ok(())
+    }
+    /// Copies its memory as the application knows it.
+    fn read(&self, stub: &Stub, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
+        stub.read(from, to)
+    }
     /// The stub has been killed.
     fn close(&self);
 }
@@ -43,7 +57,11 @@ impl<T: Threads> Drop for Space<T> {
 
 impl<T: Threads> AddressSpace for Space<T> {
     fn poll_apply(&self, _: &mut Cx<'_>, changes: &[Change]) -> Poll<Result<(), (usize, PlatformError)>> {
-        Poll::Ready(self.stub.apply(changes))
+        Poll::Ready(self.threads.apply(&self.stub, changes))
+    }
+
+    fn poll_hasten(&self, _: &mut Cx<'_>, text: &Text) -> Poll<Result<(), PlatformError>> {
+        Poll::Ready(self.threads.hasten(&self.stub, text))
     }
 
     fn poll_fork(&self, _: &mut Cx<'_>) -> Poll<Result<Arc<dyn AddressSpace>, PlatformError>> {
@@ -55,7 +73,7 @@ impl<T: Threads> AddressSpace for Space<T> {
     }
 
     fn poll_clear(&self, _: &mut Cx<'_>) -> Poll<Result<(), PlatformError>> {
-        Poll::Ready(self.threads.be_alone().and_then(|()| self.stub.clear()))
+        Poll::Ready(self.threads.be_alone().and_then(|()| self.stub.clear()).map(|()| self.threads.was_cleared()))
     }
 
     fn poll_context(&self, _: &mut Cx<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>> {
@@ -79,7 +97,7 @@ impl<T: Threads> AddressSpace for Space<T> {
     }
 
     fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
-        self.stub.read(from, to)
+        self.threads.read(&self.stub, from, to)
     }
 
     fn write(&self, to: u64, from: &[u8]) -> Result<(), MemoryFault> {

@@ -23,6 +23,8 @@ const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 const SYS_SECCOMP: i32 = 1;
 /// How often a thread that is waited for is looked after: whether it must be given up.
 const LOOK: Duration = Duration::from_secs(5);
+/// `si_code` of a single step.
+const TRAP_TRACE: i32 = 2;
 /// The result of a call that is given none.
 const NO_RESULT: u64 = -(libc::ENOSYS as i64) as u64;
 /// The end of what the bases of %fs and %gs can be set to.
@@ -59,6 +61,8 @@ pub struct TrapContext {
     result: u64,
     changed: bool,
     window: Arc<SlotWindow>,
+    /// See [`Context::take_hot_call`].
+    hot: Option<u64>,
     kicks: Arc<Kicks>,
     ran: Duration,
     placement: Option<Placement>,
@@ -68,7 +72,7 @@ impl TrapContext {
     /// A context for the thread at `place`, which is new or was let go of by another context.
     pub fn new(stub: Arc<Stub>, places: Arc<Places>, place: Place) -> Self {
         let kicks = Arc::new(Kicks::new(&stub, place.thread.inner));
-        let window = SlotWindow::new(place.slot.clone(), stub.clone());
+        let window = SlotWindow::new(place.slot.clone(), stub.clone(), places.clone());
         let registers = Registers { cs: 0x33, ss: 0x2b, eflags: 0x202, orig_rax: u64::MAX, ..Registers::default() };
         Self {
             stub,
@@ -84,6 +88,7 @@ impl TrapContext {
             result: NO_RESULT,
             changed: true,
             window,
+            hot: None,
             kicks,
             ran: Duration::ZERO,
             placement: None,
@@ -355,6 +360,19 @@ impl TrapContext {
             self.registers.rip = self.registers.r11.wrapping_sub(2);
             self.changed = true;
             return Ok(None);
+        } else if let Some(standing) = self.places.patches().standing(at) {
+            // In a thunk, which the application knows nothing of: it stands at its call, or before the instruction before.
+            let stepped = signal == libc::SIGTRAP && info.code == TRAP_TRACE;
+            if stepped && !standing.moved {
+                return Ok(None);
+            }
+            self.registers.rip = if standing.moved { standing.call } else { standing.start };
+            self.changed = true;
+            // A thunk that has gone meanwhile.
+            if matches!(signal, libc::SIGSEGV | libc::SIGBUS) && fault && info.address == at {
+                return Ok(None);
+            }
+            signal
         } else {
             signal
         };
@@ -366,6 +384,9 @@ impl TrapContext {
                 r.rax = NO_RESULT;
                 self.changed = true;
                 let r = &self.registers;
+                if self.places.patches().count(r.rip) {
+                    self.hot = Some(r.rip.wrapping_sub(2));
+                }
                 let abi = if info.arch == AUDIT_ARCH_X86_64 { Abi::X86_64 } else { Abi::I386 };
                 Exit::Syscall { abi, number, arguments: [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9] }
             }
@@ -417,6 +438,10 @@ impl Context for TrapContext {
             (false, Stop::Call, _) => self.result = value,
             _ => self.changed = true,
         }
+    }
+
+    fn take_hot_call(&mut self) -> Option<u64> {
+        self.hot.take()
     }
 
     fn registers(&mut self) -> &Registers {

@@ -10,6 +10,7 @@ mod context;
 mod deaths;
 mod frame;
 mod kick;
+mod patch;
 mod places;
 mod slots;
 mod window;
@@ -27,6 +28,7 @@ use crate::stub::process::Stub;
 use crate::stub::signals::LeadSignals;
 use crate::stub::space::Space;
 use crate::{AheadTable, Platform, PlatformError};
+use patch::{Images, Patches};
 use places::{Places, Shared};
 
 /// HWCAP2_FSGSBASE: programs may set the bases of %fs and %gs themselves.
@@ -63,7 +65,10 @@ pub fn start(lead: Lead, ahead: &AheadTable) -> Result<Arc<dyn Platform>, Platfo
     let slots = slots::SlotFile::new()?;
     let number = lead.stubs().share(slots.file())?;
     let shared = Arc::new(Shared { slots, number, deaths: deaths::Deaths::new()?, patching: can_patch() });
-    let space = Arc::new(Space::new(lead.clone(), Places::new(lead.clone(), shared)));
+    let space = Arc::new(Space::new(
+        lead.clone(),
+        Places::new(lead.clone(), shared, Patches::new(Arc::new(Images::default()))),
+    ));
     Ok(OfLead::new("trap", lead, space, LeadSignals::new(signals, ended), life))
 }
 

@@ -11,12 +11,13 @@ use super::code::{Entry, action};
 use super::context::TrapContext;
 use super::deaths::Deaths;
 use super::kick;
+use super::patch::Patches;
 use super::slots::{self, SLOT, Slot, SlotFile, offset};
 use crate::stub::layout;
 use crate::stub::orders::Order;
 use crate::stub::process::{HostThread, Stub};
 use crate::stub::space::Threads;
-use crate::{Context, PlatformError};
+use crate::{Change, Context, MemoryFault, PlatformError, Text};
 
 /// So many threads that no task uses are kept for the next ones: each has its filter already.
 const IDLE: usize = 16;
@@ -56,6 +57,7 @@ pub struct Place {
 pub struct Places {
     stub: Arc<Stub>,
     shared: Arc<Shared>,
+    patches: Patches,
     state: Mutex<State>,
 }
 
@@ -77,8 +79,8 @@ struct State {
 
 impl Places {
     /// Those of `stub`, which has no threads yet.
-    pub fn new(stub: Arc<Stub>, shared: Arc<Shared>) -> Arc<Self> {
-        let places = Arc::new(Self { stub, shared, state: Mutex::default() });
+    pub fn new(stub: Arc<Stub>, shared: Arc<Shared>, patches: Patches) -> Arc<Self> {
+        let places = Arc::new(Self { stub, shared, patches, state: Mutex::default() });
         places.shared.deaths.watch(&places.stub, &places);
         places
     }
@@ -125,6 +127,11 @@ impl Places {
         let thread = self.stub.bear_thread(&orders, Entry::Thread.address(), slot.address() + SLOT as u64)?;
         self.state.lock().used += 1;
         Ok(Place { slot, thread, seen: 0, fresh: true, in_call: false })
+    }
+
+    /// The patched texts.
+    pub fn patches(&self) -> &Patches {
+        &self.patches
     }
 
     /// Whether %gs of a thread whose application has asked for none is the address of its slot.
@@ -222,7 +229,7 @@ impl Place {
 
 impl Threads for Arc<Places> {
     fn of_fork(&self, stub: Arc<Stub>) -> Self {
-        Places::new(stub, self.shared.clone())
+        Places::new(stub, self.shared.clone(), self.patches.copy())
     }
 
     fn context(&self, stub: &Arc<Stub>) -> Result<Box<dyn Context>, PlatformError> {
@@ -231,6 +238,32 @@ impl Threads for Arc<Places> {
 
     fn be_alone(&self) -> Result<(), PlatformError> {
         Places::be_alone(self)
+    }
+
+    fn was_cleared(&self) {
+        self.patches.clear();
+    }
+
+    fn apply(&self, stub: &Stub, changes: &[Change]) -> Result<(), (usize, PlatformError)> {
+        let mut all = self.patches.give_way(changes);
+        if all.is_empty() {
+            return stub.apply(changes);
+        }
+        let before = all.len();
+        all.extend_from_slice(changes);
+        stub.apply(&all).map_err(|(i, error)| (i.saturating_sub(before), error))
+    }
+
+    fn hasten(&self, stub: &Stub, text: &Text) -> Result<(), PlatformError> {
+        if !self.shared.patching {
+            return Ok(());
+        }
+        self.patches.patch(text, |changes| stub.apply(changes))
+    }
+
+    fn read(&self, stub: &Stub, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
+        let result = stub.read(from, to);
+        self.patches.disguise(from, to, result)
     }
 
     fn close(&self) {

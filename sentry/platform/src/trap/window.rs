@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
+use super::places::Places;
 use super::slots::{self, Slot, offset};
 use crate::stub::process::Stub;
 use crate::{Ahead, MemoryFault, Window};
@@ -20,6 +21,7 @@ pub const PIECES: usize = 4;
 pub struct SlotWindow {
     slot: Arc<Slot>,
     stub: Arc<Stub>,
+    places: Arc<Places>,
     state: Mutex<State>,
 }
 
@@ -35,9 +37,9 @@ struct State {
 }
 
 impl SlotWindow {
-    /// The window of the thread that has this slot, in this stub.
-    pub fn new(slot: Arc<Slot>, stub: Arc<Stub>) -> Arc<Self> {
-        Arc::new(Self { slot, stub, state: Mutex::default() })
+    /// The window of the thread that has this slot, in this stub with these places.
+    pub fn new(slot: Arc<Slot>, stub: Arc<Stub>, places: Arc<Places>) -> Arc<Self> {
+        Arc::new(Self { slot, stub, places, state: Mutex::default() })
     }
 
     /// The thread has made a call with these arguments.
@@ -119,7 +121,7 @@ impl Window for SlotWindow {
         };
         let Some(at) = at else { return false };
         self.slot.get(at, to);
-        true
+        self.places.patches().disguise(from, to, Ok(())).is_ok()
     }
 
     fn write(&self, to: u64, from: &[u8]) -> bool {
