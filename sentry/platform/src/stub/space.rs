@@ -15,22 +15,22 @@ pub trait Threads: Send + Sync + Sized + 'static {
     fn context(&self, stub: &Arc<Stub>) -> Result<Box<dyn Context>, PlatformError>;
     /// The memory is about to be cleared, by the one thread that goes on: no other may live.
     fn be_alone(&self) -> Result<(), PlatformError>;
-    /// The stub has been killed.
-    fn close(&self);
-    /// What has to be changed back before these changes.
-    fn give_way(&self, _: &[Change]) -> Vec<Change> {
-        Vec::new()
+    /// It has been cleared.
+    fn was_cleared(&self) {}
+    /// Makes changes of its memory.
+    fn apply(&self, stub: &Stub, changes: &[Change]) -> Result<(), (usize, PlatformError)> {
+        stub.apply(changes)
     }
     /// See [`AddressSpace::poll_hasten`].
     fn hasten(&self, _: &Stub, _: &Text) -> Result<(), PlatformError> {
         Ok(())
     }
-    /// Makes of what was read of the memory what the application would know, of the result likewise.
-    fn disguise(&self, _: u64, _: &mut [u8], result: Result<(), MemoryFault>) -> Result<(), MemoryFault> {
-        result
+    /// Copies its memory as the application knows it.
+    fn read(&self, stub: &Stub, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
+        stub.read(from, to)
     }
-    /// The memory has been cleared.
-    fn cleared(&self) {}
+    /// The stub has been killed.
+    fn close(&self);
 }
 
 /// See the module. Orders to the mapper block the calling thread, which serves one task only.
@@ -57,13 +57,7 @@ impl<T: Threads> Drop for Space<T> {
 
 impl<T: Threads> AddressSpace for Space<T> {
     fn poll_apply(&self, _: &mut Cx<'_>, changes: &[Change]) -> Poll<Result<(), (usize, PlatformError)>> {
-        let mut all = self.threads.give_way(changes);
-        if all.is_empty() {
-            return Poll::Ready(self.stub.apply(changes));
-        }
-        let before = all.len();
-        all.extend_from_slice(changes);
-        Poll::Ready(self.stub.apply(&all).map_err(|(i, error)| (i.saturating_sub(before), error)))
+        Poll::Ready(self.threads.apply(&self.stub, changes))
     }
 
     fn poll_hasten(&self, _: &mut Cx<'_>, text: &Text) -> Poll<Result<(), PlatformError>> {
@@ -79,7 +73,7 @@ impl<T: Threads> AddressSpace for Space<T> {
     }
 
     fn poll_clear(&self, _: &mut Cx<'_>) -> Poll<Result<(), PlatformError>> {
-        Poll::Ready(self.threads.be_alone().and_then(|()| self.stub.clear()).map(|()| self.threads.cleared()))
+        Poll::Ready(self.threads.be_alone().and_then(|()| self.stub.clear()).map(|()| self.threads.was_cleared()))
     }
 
     fn poll_context(&self, _: &mut Cx<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>> {
@@ -103,8 +97,7 @@ impl<T: Threads> AddressSpace for Space<T> {
     }
 
     fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
-        let result = self.stub.read(from, to);
-        self.threads.disguise(from, to, result)
+        self.threads.read(&self.stub, from, to)
     }
 
     fn write(&self, to: u64, from: &[u8]) -> Result<(), MemoryFault> {

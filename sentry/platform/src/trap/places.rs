@@ -246,8 +246,18 @@ impl Threads for Arc<Places> {
         Places::be_alone(self)
     }
 
-    fn give_way(&self, changes: &[Change]) -> Vec<Change> {
-        self.patches.give_way(changes)
+    fn was_cleared(&self) {
+        self.patches.clear();
+    }
+
+    fn apply(&self, stub: &Stub, changes: &[Change]) -> Result<(), (usize, PlatformError)> {
+        let mut all = self.patches.give_way(changes);
+        if all.is_empty() {
+            return stub.apply(changes);
+        }
+        let before = all.len();
+        all.extend_from_slice(changes);
+        stub.apply(&all).map_err(|(i, error)| (i.saturating_sub(before), error))
     }
 
     fn hasten(&self, stub: &Stub, text: &Text) -> Result<(), PlatformError> {
@@ -257,12 +267,9 @@ impl Threads for Arc<Places> {
         self.patches.patch(text, |changes| stub.apply(changes))
     }
 
-    fn disguise(&self, from: u64, bytes: &mut [u8], result: Result<(), MemoryFault>) -> Result<(), MemoryFault> {
-        self.patches.disguise(from, bytes, result)
-    }
-
-    fn cleared(&self) {
-        self.patches.clear();
+    fn read(&self, stub: &Stub, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
+        let result = stub.read(from, to);
+        self.patches.disguise(from, to, result)
     }
 
     fn close(&self) {

@@ -37,7 +37,7 @@ struct State {
 }
 
 impl SlotWindow {
-    /// The window of the thread that has this slot, in this stub with these threads.
+    /// The window of the thread that has this slot, in this stub with these places.
     pub fn new(slot: Arc<Slot>, stub: Arc<Stub>, places: Arc<Places>) -> Arc<Self> {
         Arc::new(Self { slot, stub, places, state: Mutex::default() })
     }
