@@ -75,6 +75,7 @@ impl Prepared {
         let bundle = Bundle::load(&flags.bundle)?;
         let options = Options {
             platform: global.platform.clone(),
+            platform_options: global.platform_options.join(","),
             unlisted: global.unlisted,
             network: global.network.map(Into::into),
             overlay: global.overlay,

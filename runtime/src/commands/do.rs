@@ -188,6 +188,7 @@ impl Do {
             join: Vec::new(),
             user_namespace: None,
             platform: global.platform.clone(),
+            platform_options: global.platform_options.join(","),
             unlisted: global.unlisted,
             mapped: false,
         })

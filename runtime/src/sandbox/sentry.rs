@@ -134,10 +134,15 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     let _ = nix::sys::prctl::set_dumpable(false);
     let lead = newborn.finish().map_err(platform("set up init's process"))?;
     drop(go);
+    let lanes = boot
+        .platform_options
+        .parse()
+        .map_err(|e| Failure { errno: libc::EINVAL, what: format!("--platform-option: {e}") })?;
     let platform: Arc<dyn Platform> = match interception(&boot.platform) {
         Interception::Ptrace => ptrace::start(lead).map_err(platform("start the ptrace platform"))?,
         Interception::Trap => {
-            trap::start(lead, &moat_sentry::syscalls::table::ahead()).map_err(platform("start the trap platform"))?
+            let ahead = moat_sentry::syscalls::table::ahead();
+            trap::start(lead, &ahead, lanes).map_err(platform("start the trap platform"))?
         }
     };
     confine::sentry(boot.config.network, boot.unlisted)

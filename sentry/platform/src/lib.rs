@@ -275,11 +275,32 @@ pub struct ExtendedLayout {
     pub features: u64,
 }
 
+/// What calls without arguments answer to a task until they are revoked ([`Context::set_constants`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Constants {
+    /// getpid(2)
+    pub pid: u32,
+    /// gettid(2)
+    pub tid: u32,
+    /// getppid(2)
+    pub parent: u32,
+    /// getuid(2)
+    pub uid: u32,
+    /// geteuid(2)
+    pub euid: u32,
+    /// getgid(2)
+    pub gid: u32,
+    /// getegid(2)
+    pub egid: u32,
+}
+
 /// Makes a running context return [`Exit::Kicked`] soon; from any thread, any number of times. A kick that comes
 /// while the context is not running makes its next run return at once.
 pub trait Kicker: Send + Sync {
     /// See [`Kicker`].
     fn kick(&self);
+    /// From now on no call is answered by what [`Context::set_constants`] was told, whatever the context does meanwhile.
+    fn revoke_constants(&self);
 }
 
 /// What a thread copies of the memory that a system call's arguments point to before it hands the call over: for each
@@ -339,6 +360,9 @@ pub trait Context: Send + Sync {
     fn poll_run(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Exit>;
     /// Sets the return value of the system call that [`Exit::Syscall`] reported; cheaper than [`Self::registers_mut`].
     fn set_result(&mut self, value: u64);
+    /// The platform may answer these calls without telling of them, until the next time, or until they are revoked. `None`:
+    /// each call must be told of.
+    fn set_constants(&mut self, constants: Option<&Constants>);
     /// The address of a system call that was made so often that [`AddressSpace::poll_hasten`] of the text around it is
     /// worth while; once each time.
     fn take_hot_call(&mut self) -> Option<u64>;

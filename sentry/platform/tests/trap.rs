@@ -5,8 +5,8 @@ mod platforms;
 use std::time::Instant;
 
 use moat_platform::stub::Interception;
-use moat_platform::trap;
 use moat_platform::trap::code::Entry;
+use moat_platform::trap::{self, Lanes};
 use moat_platform::{AddressSpace, Ahead, AheadTable, Exit, Registers};
 use platforms::{CODE, DATA, GETPID_LOOP, context, load, run};
 
@@ -288,7 +288,7 @@ fn main() {
     platforms::test(
         "trap",
         Interception::Trap,
-        |lead| trap::start(lead, &AHEAD).unwrap(),
+        |lead| trap::start(lead, &AHEAD, Lanes::default()).unwrap(),
         &[
             ("an_ended_thread_is_used_again", an_ended_thread_is_used_again),
             ("more_threads_than_are_kept", more_threads_than_are_kept),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moat_abi::signal::SIGKILL;
-use moat_platform::Context;
+use moat_platform::{Constants, Context};
 
 use super::Task;
 use crate::mm::call::CallMemory;
@@ -122,6 +122,26 @@ impl Current {
     pub fn replace_context(&mut self, mut context: Box<dyn Context>) {
         attend(&self.task, &mut *context);
         self.context = context;
+    }
+
+    /// Tells the platform which calls always answer the same: none where somebody wants to see each.
+    pub fn refresh_constants(&mut self) {
+        while self.task.take_constants_stale() {
+            let seen = self.kernel().tracer().is_some() || self.filters.is_active();
+            let constants = (!seen).then(|| {
+                let credentials = self.credentials();
+                Constants {
+                    pid: self.pid(),
+                    tid: self.tid(),
+                    parent: self.kernel().tree().process(self.pid()).map_or(0, |p| p.parent),
+                    uid: credentials.uid,
+                    euid: credentials.euid,
+                    gid: credentials.gid,
+                    egid: credentials.egid,
+                }
+            });
+            self.context.set_constants(constants.as_ref());
+        }
     }
 
     /// Charges the time of the system call that ends now, but for its sleep.

@@ -23,6 +23,7 @@ pub async fn run(mut current: Current) {
         if !current.enter_application() {
             continue;
         }
+        current.refresh_constants();
         current.begin_run();
         let stopped = poll_fn(|cx| current.context.poll_run(cx)).await;
         current.end_run(current.context.cpu_time());

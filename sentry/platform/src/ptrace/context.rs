@@ -12,7 +12,9 @@ use super::raw::{self, Stop};
 use crate::stub::code::Entry;
 use crate::stub::placement::Placement;
 use crate::stub::process::{HostThread, Stub};
-use crate::{APPLICATION_END, Abi, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers};
+use crate::{
+    APPLICATION_END, Abi, Constants, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers,
+};
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 /// Bytes of the legacy (FXSAVE) area and of the XSAVE header.
@@ -332,6 +334,8 @@ impl Context for PtraceContext {
             Exit::Dead
         }))
     }
+
+    fn set_constants(&mut self, _: Option<&Constants>) {}
 
     fn take_hot_call(&mut self) -> Option<u64> {
         None

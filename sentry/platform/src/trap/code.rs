@@ -10,7 +10,8 @@
 //!   on at r15. It keeps rbx (the slot), rbp, r14, r15 and rsp, and has the number of the answer before in r13d.
 //! * `call`: where patched call sites jump to, with the address behind the call in r11, which like rcx is the call's to
 //!   destroy. If %gs names a slot, it saves the registers there, copies what the arguments point to as far as the table of
-//!   the call's number says, hands over, and goes back to what is then saved; vector state stays where it is. Else the call is made as it stands, and traps. A signal that finds it here is noted, and told
+//!   the call's number says, hands over, and goes back to what is then saved; vector state stays where it is. A call that
+//!   always answers the same is not handed over. Else the call is made as it stands, and traps. A signal that finds it here is noted, and told
 //!   of when the call is done; the sentry can also ask for the frame of a call of its own (`stop`).
 //! * `exchange`: one compare-and-exchange in the application's memory, asked for by an answer. Its fault comes back to
 //!   the handler, which goes on at `fixup`; likewise `ahead` and `buffer` (what a call's arguments point to) and `piece`
@@ -308,7 +309,17 @@ global_asm!(
     "mov ecx, eax",
     "cmp rcx, rax",
     "jne 4f",
-    "rdfsbase rcx",
+    // One that always answers the same?
+    "cmp dword ptr [rbx + {CONSTANTS}], 0",
+    "je 5f",
+    "cmp eax, {CONSTANT_CALLS}",
+    "jae 5f",
+    "movzx ecx, byte ptr [rbx + rax + {CONSTANT_OF}]",
+    "jecxz 5f",
+    "mov eax, [rbx + 4 * rcx + {CONSTANTS}]",
+    "mov [rbx + {SAVED_RAX}], rax",
+    "jmp 3f",
+    "5: rdfsbase rcx",
     "mov [rbx + {FS}], rcx",
     "mov dword ptr [rbx + {STOP}], {CALL}",
     "mov [rbx + {NUMBER}], eax",
@@ -358,10 +369,12 @@ global_asm!(
     "jmp 8f",
     "moat_trap_no_buffer:",
     "btr dword ptr [rbx + {AHEAD}], 6",
-    "8: lea r15, [rip + 3f]",
+    "8: lea r15, [rip + 6f]",
     "jmp moat_trap_hand_off",
-    "4: mov [rbx + {RESULT}], rax",
-    "sub qword ptr [rbx + {SAVED_RIP}], 2",
+    "6: mov rax, [rbx + {RESULT}]",
+    "mov [rbx + {SAVED_RAX}], rax",
+    "jmp 3f",
+    "4: sub qword ptr [rbx + {SAVED_RIP}], 2",
     "3: cmp dword ptr [rbx + {MISSED}], 0",
     // From here on a signal finds the call done: who is told of it completes the registers from what is saved.
     ".globl moat_trap_leave",
@@ -380,7 +393,7 @@ global_asm!(
     "mov rbp, [rbx + {SAVED_R8} + 80]",
     "mov rdx, [rbx + {SAVED_R8} + 96]",
     "mov rcx, [rbx + {SAVED_RCX}]",
-    "mov rax, [rbx + {RESULT}]",
+    "mov rax, [rbx + {SAVED_RAX}]",
     "mov rbx, [rbx + {SAVED_RBX}]",
     "popfq",
     "mov rsp, gs:[{SAVED_RSP}]",
@@ -435,6 +448,9 @@ global_asm!(
     DATA = const offset::DATA,
     DATA_SIZE = const super::slots::DATA,
     CALL = const CALL,
+    CONSTANTS = const offset::CONSTANTS,
+    CONSTANT_OF = const offset::CONSTANT_OF,
+    CONSTANT_CALLS = const super::constants::CALLS,
     NUMBER = const offset::NUMBER,
     ARGUMENTS = const offset::ARGUMENTS,
     RESULT = const offset::RESULT,

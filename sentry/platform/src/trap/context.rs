@@ -7,6 +7,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::code::{self, Entry, YIELDS, action};
+use super::constants;
 use super::frame::{self, Frame, Info};
 use super::kick::{self, Kicks};
 use super::places::{Place, Places};
@@ -15,7 +16,8 @@ use super::window::SlotWindow;
 use crate::stub::placement::Placement;
 use crate::stub::process::Stub;
 use crate::{
-    APPLICATION_END, Abi, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers, Window,
+    APPLICATION_END, Abi, Constants, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers,
+    Window,
 };
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
@@ -71,7 +73,9 @@ pub struct TrapContext {
 impl TrapContext {
     /// A context for the thread at `place`, which is new or was let go of by another context.
     pub fn new(stub: Arc<Stub>, places: Arc<Places>, place: Place) -> Self {
-        let kicks = Arc::new(Kicks::new(&stub, place.thread.inner));
+        let kicks = Arc::new(Kicks::new(&stub, place.slot.clone(), place.thread.inner));
+        // Those of a context before are not this one's.
+        constants::revoke(&place.slot);
         let window = SlotWindow::new(place.slot.clone(), stub.clone(), places.clone());
         let registers = Registers { cs: 0x33, ss: 0x2b, eflags: 0x202, orig_rax: u64::MAX, ..Registers::default() };
         Self {
@@ -346,8 +350,7 @@ impl TrapContext {
             let slot = self.place()?.slot.clone();
             let missed = slot.word(offset::MISSED).swap(0, Ordering::SeqCst) as i32;
             let (fs_base, gs_base) = (self.registers.fs_base, self.registers.gs_base);
-            let rax = slot.get_u64(offset::RESULT);
-            self.registers = Registers { fs_base, gs_base, rax, ..frame::general(&slot, offset::SAVED) };
+            self.registers = Registers { fs_base, gs_base, ..frame::general(&slot, offset::SAVED) };
             self.changed = true;
             match signal {
                 _ if fault => return Ok(None),
@@ -437,6 +440,14 @@ impl Context for TrapContext {
             (false, Stop::Frame(frame), Some(place)) => frame.set_rax(&place.slot, value),
             (false, Stop::Call, _) => self.result = value,
             _ => self.changed = true,
+        }
+    }
+
+    fn set_constants(&mut self, constants: Option<&Constants>) {
+        match (constants, &self.place) {
+            (Some(values), Some(place)) if self.places.answers_constants() => constants::set(&place.slot, values),
+            (_, Some(place)) => constants::revoke(&place.slot),
+            _ => {}
         }
     }
 

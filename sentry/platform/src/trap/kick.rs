@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::constants;
+use super::slots::Slot;
 use crate::Kicker;
 use crate::stub::orders::Order;
 use crate::stub::process::Stub;
@@ -19,6 +21,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// The state that kickers and the polling thread share.
 pub struct Kicks {
     stub: Weak<Stub>,
+    slot: Arc<Slot>,
     /// The thread's number in its pid namespace.
     thread: i32,
     pending: AtomicBool,
@@ -29,9 +32,10 @@ pub struct Kicks {
 
 impl Kicks {
     /// Those of a thread of `stub`.
-    pub fn new(stub: &Arc<Stub>, thread: i32) -> Self {
+    pub fn new(stub: &Arc<Stub>, slot: Arc<Slot>, thread: i32) -> Self {
         Self {
             stub: Arc::downgrade(stub),
+            slot,
             thread,
             pending: AtomicBool::new(false),
             running: AtomicBool::new(false),
@@ -67,6 +71,10 @@ impl Kicks {
 }
 
 impl Kicker for Kicks {
+    fn revoke_constants(&self) {
+        constants::revoke(&self.slot);
+    }
+
     fn kick(&self) {
         self.pending.store(true, Ordering::SeqCst);
         if !self.running.load(Ordering::SeqCst) {

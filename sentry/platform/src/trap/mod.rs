@@ -6,6 +6,7 @@
 //! neither ptrace nor any call on the thread, and one `rt_sigreturn` puts in place whatever it has decided.
 
 pub mod code;
+mod constants;
 mod context;
 mod deaths;
 mod frame;
@@ -34,6 +35,44 @@ use places::{Places, Shared};
 /// HWCAP2_FSGSBASE: programs may set the bases of %fs and %gs themselves.
 const HWCAP2_FSGSBASE: u64 = 2;
 
+/// What makes calls faster than a trap; each can be left out, for tests and for measuring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lanes {
+    /// Call sites are patched.
+    pub patch: bool,
+    /// Calls that always answer the same are answered in the stub, where they are patched.
+    pub constants: bool,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self { patch: true, constants: true }
+    }
+}
+
+impl std::str::FromStr for Lanes {
+    type Err = String;
+
+    /// `patch=off,constants=off`, or a part of it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut lanes = Self::default();
+        for option in text.split(',').filter(|option| !option.is_empty()) {
+            let (name, value) = option.split_once('=').ok_or_else(|| format!("{option}: not NAME=on or NAME=off"))?;
+            let value = match value {
+                "on" => true,
+                "off" => false,
+                _ => return Err(format!("{option}: must be on or off")),
+            };
+            match name {
+                "patch" => lanes.patch = value,
+                "constants" => lanes.constants = value,
+                _ => return Err(format!("{name}: no such option (patch, constants)")),
+            }
+        }
+        Ok(lanes)
+    }
+}
+
 /// Why this host cannot run application code by traps; `None` if it can.
 pub fn missing() -> Option<&'static str> {
     if crate::hardware_capabilities().1 & HWCAP2_FSGSBASE == 0 {
@@ -46,16 +85,19 @@ pub fn missing() -> Option<&'static str> {
     None
 }
 
-/// Whether the code that patched sites jump to runs on this processor.
-fn can_patch() -> bool {
-    std::is_x86_feature_detected!("bmi2")
+impl Lanes {
+    /// Those that this processor can have: the code that patched sites jump to needs BMI2.
+    fn possible(self) -> Self {
+        let patch = self.patch && std::is_x86_feature_detected!("bmi2");
+        Self { patch, constants: self.constants && patch }
+    }
 }
 
 /// The platform of a container whose lead was born for traps, and whose threads copy ahead what this table says.
 ///
 /// # Errors
 /// As the host refuses.
-pub fn start(lead: Lead, ahead: &AheadTable) -> Result<Arc<dyn Platform>, PlatformError> {
+pub fn start(lead: Lead, ahead: &AheadTable, lanes: Lanes) -> Result<Arc<dyn Platform>, PlatformError> {
     let (lead, signals, life) = Stub::from_lead(lead)?;
     show_table(&lead, ahead)?;
     lead.signal_thread()?;
@@ -64,11 +106,9 @@ pub fn start(lead: Lead, ahead: &AheadTable) -> Result<Arc<dyn Platform>, Platfo
     let ended = ended.map_err(|e| PlatformError::Host(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
     let slots = slots::SlotFile::new()?;
     let number = lead.stubs().share(slots.file())?;
-    let shared = Arc::new(Shared { slots, number, deaths: deaths::Deaths::new()?, patching: can_patch() });
-    let space = Arc::new(Space::new(
-        lead.clone(),
-        Places::new(lead.clone(), shared, Patches::new(Arc::new(Images::default()))),
-    ));
+    let shared = Arc::new(Shared { slots, number, deaths: deaths::Deaths::new()?, lanes: lanes.possible() });
+    let patches = Patches::new(Arc::new(Images::default()));
+    let space = Arc::new(Space::new(lead.clone(), Places::new(lead.clone(), shared, patches)));
     Ok(OfLead::new("trap", lead, space, LeadSignals::new(signals, ended), life))
 }
 
@@ -89,4 +129,18 @@ fn show_table(lead: &Stub, table: &AheadTable) -> Result<(), PlatformError> {
     lead.order(&[map])?;
     lead.stubs().unshare(number);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lanes;
+
+    #[test]
+    fn lanes_are_named() {
+        assert_eq!("".parse(), Ok(Lanes { patch: true, constants: true }));
+        assert_eq!("patch=off,constants=on".parse(), Ok(Lanes { patch: false, constants: true }));
+        for wrong in ["patch", "patch=no", "spin=off"] {
+            assert!(wrong.parse::<Lanes>().is_err());
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::Lanes;
 use super::code::{Entry, action};
 use super::context::TrapContext;
 use super::deaths::Deaths;
@@ -35,8 +36,8 @@ pub struct Shared {
     pub number: i32,
     /// Tells of the ends of stubs.
     pub deaths: Deaths,
-    /// Whether call sites are patched.
-    pub patching: bool,
+    /// What makes calls faster.
+    pub lanes: Lanes,
 }
 
 /// A thread of a stub and its slot.
@@ -136,7 +137,12 @@ impl Places {
 
     /// Whether %gs of a thread whose application has asked for none is the address of its slot.
     pub fn are_found_by_gs(&self) -> bool {
-        self.shared.patching
+        self.shared.lanes.patch
+    }
+
+    /// Whether calls that always answer the same are answered in the stub.
+    pub fn answers_constants(&self) -> bool {
+        self.shared.lanes.constants
     }
 
     /// A new slot, and the orders that put it in place.
@@ -255,7 +261,7 @@ impl Threads for Arc<Places> {
     }
 
     fn hasten(&self, stub: &Stub, text: &Text) -> Result<(), PlatformError> {
-        if !self.shared.patching {
+        if !self.shared.lanes.patch {
             return Ok(());
         }
         self.patches.patch(text, |changes| stub.apply(changes))

@@ -68,6 +68,10 @@ pub mod offset {
     pub const MASK: usize = 160;
     /// The registers of such a call, as a `sigcontext` begins: 18 u64.
     pub const SAVED: usize = 192;
+    /// Values that calls always answer, each a u32; the first is not one of them, but whether the others hold.
+    pub const CONSTANTS: usize = 384;
+    /// By the number of a call, which of them it answers: a u8 each, 0 for none.
+    pub const CONSTANT_OF: usize = 2560;
     /// What the thread's process uses (`struct rusage`): 144 bytes.
     pub const USAGE: usize = 512;
     /// What of a call's arguments the thread has copied: u32.
@@ -163,6 +167,7 @@ impl Slot {
     /// Makes its mailbox that of a thread which is yet to be born.
     pub fn reset(&self) {
         self.put(0, &[0; offset::DATA]);
+        super::constants::prepare(self);
         // struct stack_t: ss_sp, ss_flags, ss_size.
         self.put_u64(offset::ALTSTACK, self.address + STACK as u64);
         self.put_u64(offset::ALTSTACK + 16, (SLOT - STACK) as u64);

@@ -121,6 +121,7 @@ impl Window for SlotWindow {
         };
         let Some(at) = at else { return false };
         self.slot.get(at, to);
+        // The thread has read what it could see of patched text.
         self.places.patches().disguise(from, to, Ok(())).is_ok()
     }
 

@@ -178,7 +178,7 @@ impl Patches {
     pub fn patch(
         &self,
         text: &Text,
-        apply: impl FnOnce(&[Change]) -> Result<(), (usize, PlatformError)>,
+        apply: impl Fn(&[Change]) -> Result<(), (usize, PlatformError)>,
     ) -> Result<(), PlatformError> {
         let range = text.at..text.at + text.len;
         let known = self.texts.read().patched.iter().any(|p| overlap(&p.text, &range));
@@ -200,7 +200,8 @@ impl Patches {
         self.any.store(true, Ordering::SeqCst);
         self.texts.write().patched.push(Patched { text: range, thunks: thunks.clone(), file, offset, image });
         apply(&changes).map_err(|(_, error)| {
-            self.texts.write().patched.retain(|p| p.thunks != thunks);
+            // Best effort: the host has no memory even for a mapping.
+            let _ = apply(&self.give_way(&[Change::Unmap { at: thunks.start, len: thunks.end - thunks.start }]));
             error
         })
     }
