@@ -100,6 +100,7 @@ impl TrapContext {
         let posted = slot.word(offset::POSTED);
         let waits = slot.word(offset::SENTRY_WAITS);
         let mut yields = 0;
+        let mut asked = None;
         loop {
             let now = posted.load(Ordering::Acquire);
             if self.stub.is_dead() {
@@ -119,7 +120,10 @@ impl TrapContext {
                 slots::sleep_while(posted, self.seen, LOOK);
             }
             waits.store(0, Ordering::Relaxed);
-            if self.kicks.unanswered() {
+            // What the sentry itself has asked for takes no time, but if the application has overwritten the question.
+            let since = *asked.get_or_insert_with(Instant::now);
+            let overdue = !self.kicks.is_running() && since.elapsed() > kick::PATIENCE;
+            if overdue || self.kicks.unanswered() {
                 self.stub.kill();
             }
         }

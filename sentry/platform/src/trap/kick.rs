@@ -60,6 +60,11 @@ impl Kicks {
         *self.signalled.lock() = None;
     }
 
+    /// Whether the application runs, for as long as it likes.
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::SeqCst)
+    }
+
     /// Whether the thread has not answered a kick for too long.
     pub fn unanswered(&self) -> bool {
         self.signalled.lock().is_some_and(|at| at.elapsed() > PATIENCE)
