@@ -492,6 +492,20 @@ impl Context for TrapContext {
         }
     }
 
+    fn renew(&mut self) -> Result<(), PlatformError> {
+        let renewed = self.place.take().ok_or(PlatformError::Dead).and_then(|place| self.places.renew(place));
+        let place = renewed.inspect_err(|_| self.dead = true)?;
+        self.kicks.set_thread(place.thread.inner);
+        self.seen = place.seen;
+        self.stop = Stop::Unknown;
+        self.unread = false;
+        self.window.clear();
+        self.changed = true;
+        self.placement = None;
+        self.place = Some(place);
+        Ok(())
+    }
+
     fn on_death(&mut self, tell: Arc<dyn Fn() + Send + Sync>) {
         if let Some(place) = &self.place {
             self.places.mourn(&place.slot, tell);
