@@ -11,7 +11,7 @@ mod deaths;
 mod frame;
 mod kick;
 mod places;
-mod slots;
+pub mod slots;
 mod window;
 
 use std::os::fd::AsFd;
