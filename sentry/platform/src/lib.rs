@@ -391,6 +391,11 @@ pub trait Context: Send + Sync {
     fn stack_pointer(&mut self) -> u64;
     /// `lock cmpxchg` on a 32-bit word of this thread's address space: the value that was there, or a fault.
     fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault>;
+    /// For an `execve` that gives rights, after the space was cleared: whatever thread runs from now on, none of its
+    /// instructions or registers is of the old program's choice. Errors: as for the space; the process is then dead.
+    fn renew(&mut self) -> Result<(), PlatformError> {
+        Ok(())
+    }
     /// `tell` is called, by another thread, if the host kills the stub while the context is not running.
     fn on_death(&mut self, tell: Arc<dyn Fn() + Send + Sync>);
     /// Its window, if it has one.

@@ -2,7 +2,7 @@
 //! allowed.
 //!
 //! * `thread`: a new application thread leaves the descriptor table and its capability, takes the stack of its slot for
-//!   signals, confines itself, and makes a call that traps, so that the sentry gets it by its handler.
+//!   signals, confines itself, takes signals, and makes a call that traps, so that the sentry gets it by its handler.
 //! * `handler`: of all signals. What it interrupted lies in the frame on the slot's stack, where the sentry can read and
 //!   change it; the handler hands over, and returns by `rt_sigreturn` into what the frame then says. It keeps r14 (the
 //!   frame), and never touches the application's stack.
@@ -99,12 +99,6 @@ global_asm!(
     "syscall",
     "test rax, rax",
     "jnz 9f",
-    "mov edi, 2",
-    "lea rsi, [rbx + {MASK}]",
-    "xor edx, edx",
-    "mov r10d, 8",
-    "mov eax, 14",
-    "syscall",
     "mov edi, 1",
     "xor esi, esi",
     "movabs rdx, {FILTER}",
@@ -112,6 +106,13 @@ global_asm!(
     "syscall",
     "test rax, rax",
     "jnz 9f",
+    // Not before: what the application writes into a frame must not become registers of a thread without the filter.
+    "mov edi, 2",
+    "lea rsi, [rbx + {MASK}]",
+    "xor edx, edx",
+    "mov r10d, 8",
+    "mov eax, 14",
+    "syscall",
     "mov eax, 39",
     "syscall",
     "9: ud2",

@@ -109,6 +109,7 @@ impl TrapContext {
         let posted = slot.word(offset::POSTED);
         let waits = slot.word(offset::SENTRY_WAITS);
         let mut yields = 0;
+        let mut asked = None;
         loop {
             let now = posted.load(Ordering::Acquire);
             if self.stub.is_dead() {
@@ -128,7 +129,10 @@ impl TrapContext {
                 slots::sleep_while(posted, self.seen, LOOK);
             }
             waits.store(0, Ordering::Relaxed);
-            if self.kicks.unanswered() {
+            // What the sentry itself has asked for takes no time, but if the application has overwritten the question.
+            let since = *asked.get_or_insert_with(Instant::now);
+            let overdue = !self.kicks.is_running() && since.elapsed() > kick::PATIENCE;
+            if overdue || self.kicks.unanswered() {
                 self.stub.kill();
             }
         }
@@ -522,6 +526,20 @@ impl Context for TrapContext {
                 Err(fault)
             }
         }
+    }
+
+    fn renew(&mut self) -> Result<(), PlatformError> {
+        let renewed = self.place.take().ok_or(PlatformError::Dead).and_then(|place| self.places.renew(place));
+        let place = renewed.inspect_err(|_| self.dead = true)?;
+        self.kicks.set_thread(place.thread.inner);
+        self.seen = place.seen;
+        self.stop = Stop::Unknown;
+        self.unread = false;
+        self.window.clear();
+        self.changed = true;
+        self.placement = None;
+        self.place = Some(place);
+        Ok(())
     }
 
     fn on_death(&mut self, tell: Arc<dyn Fn() + Send + Sync>) {

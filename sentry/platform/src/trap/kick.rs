@@ -1,7 +1,7 @@
 //! Kicks: a signal to the thread, sent by the mapper of its own process, whose handler posts as for any other. One that
 //! finds the thread in its handler waits until that returns, and then stops it again: no kick is lost.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub struct Kicks {
     stub: Weak<Stub>,
     slot: Arc<Slot>,
     /// The thread's number in its pid namespace.
-    thread: i32,
+    thread: AtomicI32,
     pending: AtomicBool,
     running: AtomicBool,
     /// When the thread that runs was signalled first.
@@ -36,7 +36,7 @@ impl Kicks {
         Self {
             stub: Arc::downgrade(stub),
             slot,
-            thread,
+            thread: AtomicI32::new(thread),
             pending: AtomicBool::new(false),
             running: AtomicBool::new(false),
             signalled: Mutex::new(None),
@@ -64,6 +64,16 @@ impl Kicks {
         *self.signalled.lock() = None;
     }
 
+    /// From now on another thread is the one that is kicked.
+    pub fn set_thread(&self, thread: i32) {
+        self.thread.store(thread, Ordering::SeqCst);
+    }
+
+    /// Whether the application runs, for as long as it likes.
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::SeqCst)
+    }
+
     /// Whether the thread has not answered a kick for too long.
     pub fn unanswered(&self) -> bool {
         self.signalled.lock().is_some_and(|at| at.elapsed() > PATIENCE)
@@ -88,7 +98,7 @@ impl Kicker for Kicks {
             *signalled = Some(Instant::now());
         }
         if let Some(stub) = self.stub.upgrade() {
-            let thread = [stub.inner_pid() as u64, self.thread as u64, SIGNAL as u64];
+            let thread = [stub.inner_pid() as u64, self.thread.load(Ordering::SeqCst) as u64, SIGNAL as u64];
             // A thread that has just ended needs no kick.
             let _ = stub.order(&[Order::new(libc::SYS_tgkill, &thread)]);
         }

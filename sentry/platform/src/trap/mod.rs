@@ -13,7 +13,7 @@ mod frame;
 mod kick;
 mod patch;
 mod places;
-mod slots;
+pub mod slots;
 mod window;
 
 use std::os::fd::AsFd;

@@ -124,8 +124,13 @@ impl Places {
             Some(slot) => (slot, Vec::new()),
             None => self.map_slot()?,
         };
+        self.bear(slot, &orders)
+    }
+
+    /// A new thread in a slot that no other has, after these orders.
+    fn bear(&self, slot: Arc<Slot>, orders: &[Order]) -> Result<Place, PlatformError> {
         slot.reset();
-        let thread = self.stub.bear_thread(&orders, Entry::Thread.address(), slot.address() + SLOT as u64)?;
+        let thread = self.stub.bear_thread(orders, Entry::Thread.address(), slot.address() + SLOT as u64)?;
         self.state.lock().used += 1;
         Ok(Place { slot, thread, seen: 0, fresh: true, in_call: false })
     }
@@ -198,9 +203,27 @@ impl Places {
         state.free.extend(gone.into_iter().map(|place| place.slot));
     }
 
-    /// Makes sure that no other thread than that of one context lives: what a program left behind must not run in the
-    /// memory of the next, which may have other rights.
-    fn be_alone(&self) -> Result<(), PlatformError> {
+    /// Another thread for a context's, in whose registers nothing is left of the program that was there before: what the
+    /// old one's slot says may be forged, and it stand elsewhere.
+    ///
+    /// # Errors
+    /// `Dead` if the old one does not end.
+    pub fn renew(&self, place: Place) -> Result<Place, PlatformError> {
+        let slot = place.slot.clone();
+        {
+            let mut state = self.state.lock();
+            state.used -= 1;
+            place.end();
+            state.ended.push(place);
+        }
+        self.wait_for_ends(0)?;
+        self.state.lock().free.retain(|free| !Arc::ptr_eq(free, &slot));
+        self.bear(slot, &[])
+    }
+
+    /// Makes sure that no other threads live than those of so many contexts: what a program left behind must not run in
+    /// the memory of the next, which may have other rights.
+    fn wait_for_ends(&self, contexts: usize) -> Result<(), PlatformError> {
         let by = Instant::now() + PATIENCE;
         loop {
             let alone = {
@@ -211,12 +234,12 @@ impl Places {
                     ended.push(place);
                 }
                 self.collect(&mut state);
-                state.used <= 1 && state.ended.is_empty()
+                state.used <= contexts && state.ended.is_empty()
             };
             if alone {
                 return Ok(());
             }
-            if Instant::now() > by {
+            if self.stub.is_dead() || Instant::now() > by {
                 self.stub.kill();
                 return Err(PlatformError::Dead);
             }
@@ -243,7 +266,7 @@ impl Threads for Arc<Places> {
     }
 
     fn be_alone(&self) -> Result<(), PlatformError> {
-        Places::be_alone(self)
+        self.wait_for_ends(1)
     }
 
     fn was_cleared(&self) {
