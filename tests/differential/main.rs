@@ -22,6 +22,7 @@ const ABOUT_LANES: &[&str] = &[
     "a_step_goes_over_a_call",
     "calls_made_often_keep_registers_flags_and_vectors",
     "identities_are_those_of_the_moment",
+    "linker_and_library_both_call_often",
     "signals_find_a_thread_at_its_calls",
     "text_changes_under_threads_that_call",
     "text_with_calls_can_be_read_changed_and_taken_away",

@@ -13,6 +13,8 @@ use crate::{PAGE_SIZE, Text};
 
 /// The most bytes of a text that are copied.
 const TEXT_MAX: u64 = 16 << 20;
+/// From the place of one image's thunks to that of the next.
+const TURN: u64 = 256 << 10;
 /// Bytes of a thunk. The first of an image's places holds the address that the others jump to.
 const THUNK: usize = 32;
 /// What fills the room that a jump leaves: a breakpoint, which nothing reaches.
@@ -37,8 +39,8 @@ pub struct Image {
 
 impl Image {
     /// Makes the image of `text`, with its thunks where `text.room` is now; `None` if there is nothing to be patched or no
-    /// memory.
-    pub fn new(text: &Text) -> Option<Self> {
+    /// memory. Images of different `turn` have their thunks at different places of one room, if it is large enough.
+    pub fn new(text: &Text, turn: u64) -> Option<Self> {
         if text.len > TEXT_MAX || text.room.end <= text.room.start {
             return None;
         }
@@ -50,7 +52,8 @@ impl Image {
         let thunks = (THUNK * (sites.len() + 1)).next_multiple_of(PAGE_SIZE as usize);
         // Not at its beginning: where the text lies varies a little from program to program.
         let quarter = ((text.room.end - text.room.start) / 4) & !(PAGE_SIZE - 1);
-        let distance = (text.room.start + quarter).wrapping_sub(text.at) as i64;
+        let turn = turn % (2 * quarter / TURN).max(1) * TURN;
+        let distance = (text.room.start + quarter + turn).wrapping_sub(text.at) as i64;
         if distance.abs() + (bytes.len() + thunks) as i64 >= REACH {
             return None;
         }
@@ -170,7 +173,7 @@ mod tests {
         let file = Arc::new(HostFile::sealed("test", &[bytes]).unwrap());
         let protection = Protection::READ | Protection::EXEC;
         let text = Text { at, len: bytes.len() as u64, protection, file, offset: 0, room, hot: true };
-        Some((Image::new(&text)?, text))
+        Some((Image::new(&text, 3)?, text))
     }
 
     #[test]
@@ -205,6 +208,15 @@ mod tests {
         let mut shown = patched[60..100].to_vec();
         image.restore(60, &mut shown);
         assert_eq!(shown, original[60..100]);
+    }
+
+    #[test]
+    fn images_of_one_room_keep_out_of_each_others_way() {
+        let original = text();
+        let (first, text) = image(&original, 0x40_0000, 0x4000_0000..0x4100_0000).unwrap();
+        let second = Image::new(&text, 4).unwrap();
+        let (a, b) = (first.place(&text).unwrap(), second.place(&text).unwrap());
+        assert!(a.end <= b.start || b.end <= a.start);
     }
 
     #[test]

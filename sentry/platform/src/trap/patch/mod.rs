@@ -12,7 +12,7 @@ mod scan;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use moat_abi::time::Timespec;
@@ -41,6 +41,8 @@ const SETTLED_WITHOUT_FRACTION: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub struct Images {
     known: Mutex<HashMap<Key, Vec<Arc<Image>>>>,
+    /// How many were made.
+    made: AtomicU64,
 }
 
 /// A text: the file's identity and version, and the part of it.
@@ -75,9 +77,10 @@ impl Key {
 }
 
 impl Images {
-    /// An image whose thunks have room; made if there is none and the text is hot.
-    fn get(&self, text: &Text) -> Option<Arc<Image>> {
-        let fitting = |images: &[Arc<Image>]| images.iter().find(|image| image.place(text).is_some()).cloned();
+    /// An image whose thunks have room beside those that are there, and where; made if there is none and the text is hot.
+    fn get(&self, text: &Text, taken: &[Range<u64>]) -> Option<(Arc<Image>, Range<u64>)> {
+        let place = |image: &Image| image.place(text).filter(|place| !taken.iter().any(|t| overlap(t, place)));
+        let fitting = |images: &[Arc<Image>]| images.iter().find_map(|image| Some((image.clone(), place(image)?)));
         let key = Key::new(text)?;
         {
             let known = self.known.lock();
@@ -91,7 +94,7 @@ impl Images {
         if !text.hot {
             return None;
         }
-        let made = Image::new(text).map(Arc::new);
+        let made = Image::new(text, self.made.fetch_add(1, Ordering::Relaxed)).map(Arc::new);
         // Changed while it was read?
         if Key::new(text)? != key {
             return None;
@@ -101,7 +104,9 @@ impl Images {
             known.clear();
         }
         known.entry(key).or_default().extend(made.clone());
-        made
+        let made = made?;
+        let place = place(&made)?;
+        Some((made, place))
     }
 }
 
@@ -185,8 +190,8 @@ impl Patches {
         if known || text.protection != Protection::READ | Protection::EXEC || text.file.is_memory() {
             return Ok(());
         }
-        let Some(image) = self.images.get(text) else { return Ok(()) };
-        let Some(thunks) = image.place(text) else { return Ok(()) };
+        let taken: Vec<_> = self.texts.read().patched.iter().map(|p| p.thunks.clone()).collect();
+        let Some((image, thunks)) = self.images.get(text, &taken) else { return Ok(()) };
         let of_image = |place: &Range<u64>, offset| Change::Map {
             at: place.start,
             len: place.end - place.start,
