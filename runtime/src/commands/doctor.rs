@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Outcome, print};
 use crate::cgroup;
+use crate::sandbox::platform::{self, Choice};
 use crate::sandbox::{privilege, users};
 use crate::state::in_user_namespace;
 
@@ -57,14 +58,7 @@ fn examine() -> Vec<Finding> {
         control_groups(),
         sentry_user(),
         kvm(),
-        Finding {
-            what: "platform",
-            found: match moat_platform::trap::missing() {
-                None => "ptrace, which works on any Linux; --platform=trap can be chosen".into(),
-                Some(missing) => format!("ptrace, which works on any Linux; trap is not possible: {missing}"),
-            },
-            verdict: Verdict::Good,
-        },
+        platform(),
     ]
 }
 
@@ -162,6 +156,15 @@ fn sentry_user() -> Finding {
             ),
         },
     }
+}
+
+fn platform() -> Finding {
+    let Choice { name, why } = platform::examine();
+    let verdict = match name {
+        "trap" => Verdict::Good,
+        _ => Verdict::Note("ptrace works on any Linux, but is slower"),
+    };
+    Finding { what: "platform", found: format!("{name}: {why}"), verdict }
 }
 
 fn kvm() -> Finding {
