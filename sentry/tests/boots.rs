@@ -9,8 +9,7 @@ use std::sync::Arc;
 use moat_abi::capability::CapabilitySet;
 use moat_abi::fcntl::OpenFlags;
 use moat_abi::mount::MountFlags;
-use moat_platform::ptrace::Ptrace;
-use moat_platform::{Platform, stub};
+use moat_platform::stub;
 use moat_sentry::control::config::{Capabilities, ContainerConfig, Network, ProcessConfig, Stdio};
 use moat_sentry::fs::inode::{FileSystem, Inode, NewNode, NodeKind};
 use moat_sentry::fs::tmpfs::{TmpFs, TmpfsOptions};
@@ -91,7 +90,7 @@ fn main() {
     };
     let tried = shell.as_ref().is_some_and(|s| s.path().as_os_str() == from.as_str());
     let lead = stub::birth::birth(0, stub::Interception::Ptrace, || Ok(())).unwrap().finish().unwrap();
-    let platform = Ptrace::new(lead).unwrap();
+    let platform = moat_platform::ptrace::start(lead).unwrap();
     let config = ContainerConfig {
         id: "test".into(),
         hostname: "moat".into(),

@@ -53,11 +53,12 @@ fn count(pid: u32, to: &Path) -> Child {
     strace.spawn().unwrap()
 }
 
-/// The names in a summary of strace's.
+/// The names in a summary of strace's. Before it there may be lines of calls that were under way when their thread ended.
 fn made(summary: &Path) -> Calls {
     let text = fs::read_to_string(summary).unwrap_or_default();
-    let lines = text.lines().filter(|line| line.trim_start().starts_with(|c: char| c.is_ascii_digit()));
-    lines.filter_map(|line| line.split_whitespace().last()).filter(|&name| name != "total").map(str::to_owned).collect()
+    let rows = text.lines().skip_while(|line| !line.starts_with("------")).skip(1);
+    let rows = rows.take_while(|line| !line.starts_with("------"));
+    rows.filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect()
 }
 
 /// The calls of gofer and sentry while the programs run on a platform.

@@ -26,23 +26,27 @@ fn folder() -> PathBuf {
 
 /// The sources of all programs, by name.
 pub fn programs() -> Result<Vec<PathBuf>> {
+    files("c")
+}
+
+fn files(extension: &str) -> Result<Vec<PathBuf>> {
     let folder = folder();
-    let mut programs = Vec::new();
+    let mut files = Vec::new();
     for entry in fs::read_dir(&folder).with_context(|| format!("list {}", folder.display()))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "c") {
-            programs.push(path);
+        if path.extension().is_some_and(|e| e == extension) {
+            files.push(path);
         }
     }
-    programs.sort();
-    Ok(programs)
+    files.sort();
+    Ok(files)
 }
 
 /// Compiles a program, or finds it as it was compiled before.
 pub fn compile(source: &Path) -> Result<PathBuf> {
     let mut hasher = DefaultHasher::new();
     FLAGS.hash(&mut hasher);
-    for file in [source, &folder().join("check.h")] {
+    for file in files("h")?.iter().map(PathBuf::as_path).chain([source]) {
         fs::read(file).with_context(|| format!("read {}", file.display()))?.hash(&mut hasher);
     }
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("differential");

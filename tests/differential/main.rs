@@ -15,6 +15,20 @@ use moat_tests::run::{self, Ending, Network, Place, STARTED_BY_A_SHELL, Subject}
 /// The platforms that exist.
 const PLATFORMS: &[&str] = &["ptrace", "trap"];
 
+/// Programs that are about the ways which the trap platform has for calls run once more without these ways.
+const TRAP_WITHOUT_LANES: &str = "trap:patch=off,constants=off";
+/// See [`TRAP_WITHOUT_LANES`].
+const ABOUT_LANES: &[&str] = &[
+    "a_step_goes_over_a_call",
+    "calls_made_often_keep_registers_flags_and_vectors",
+    "identities_are_those_of_the_moment",
+    "linker_and_library_both_call_often",
+    "signals_find_a_thread_at_its_calls",
+    "text_changes_under_threads_that_call",
+    "text_with_calls_can_be_read_changed_and_taken_away",
+    "the_base_of_gs_is_the_programs_own",
+];
+
 /// How often a program is run to find out whether it is deterministic.
 const REPETITIONS: usize = 3;
 
@@ -40,6 +54,11 @@ fn main() {
             }
             trials
                 .push(Trial::test(format!("{platform}::{name}"), move || agrees(&source, platform, Network::Default)));
+        }
+        if ABOUT_LANES.contains(&name.as_str()) {
+            let source = source.clone();
+            let run = move || agrees(&source, TRAP_WITHOUT_LANES, Network::Default);
+            trials.push(Trial::test(format!("trap_without_lanes::{name}"), run));
         }
         trials.push(Trial::test(format!("native::{name}"), move || is_deterministic(&source)).with_ignored_flag(true));
     }

@@ -218,12 +218,14 @@ pub const SESSIONS: &[Session] = &[
         needs: &["perl", "coreutils"],
         steps: &[
             Line("stty size; tput cols"),
-            Keys("perl -e '$SIG{WINCH} = sub { system \"stty size\" }; print \"ready\\n\"; sleep 9 while 1'\r"),
+            // While it waits for stty it would not hear of ^C.
+            Keys("perl -e '$|++; $SIG{WINCH} = sub { system \"stty size\"; print ++$n, \" told\\n\" };\r"),
+            Keys("print \"ready\\n\"; sleep 9 while 1'\r"),
             Appears("\nready"),
             Resize(40, 132),
-            Appears("40 132"),
+            Appears("40 132\n1 told"),
             Resize(10, 50),
-            Appears("10 50"),
+            Appears("10 50\n2 told"),
             Keys("\x03"),
             Prompt,
             Line("echo $LINES $COLUMNS; tty | grep -c /dev/pts/; tty < /dev/tty"),

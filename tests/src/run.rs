@@ -55,7 +55,7 @@ pub enum Place<'a> {
     Sandbox {
         /// The runtime under test.
         moat: &'a Path,
-        /// Its platform.
+        /// Its platform, and behind a colon options of it.
         platform: &'a str,
         /// Its network.
         network: Network,
@@ -213,7 +213,9 @@ impl<'a> Place<'a> {
                 let directory = fresh()?;
                 let path = directory.path().to_string_lossy();
                 let mut command = network.command(moat.as_os_str());
+                let (platform, options) = platform.split_once(':').unwrap_or((platform, ""));
                 command.args(["do", "--rw", "--platform", platform, network.flag()]);
+                command.args(["--platform-option", options]);
                 command.args(if terminal { None } else { Some("--no-tty") });
                 command.args(["--volume", &format!("{path}:{path}"), "--cwd", &path, "--"]).args(subject.starter);
                 command.arg(copy_into(directory.path())?).current_dir(&directory);

@@ -20,6 +20,8 @@ use crate::state::{Hooks, State};
 pub struct Options {
     /// `--platform`.
     pub platform: String,
+    /// `--platform-option`.
+    pub platform_options: String,
     /// `--unlisted`.
     pub unlisted: Unlisted,
     /// `--network`, if it was given.
@@ -117,6 +119,7 @@ pub fn translate(bundle: &Bundle, id: &str, options: &Options) -> Result<Transla
             join: namespaces.join,
             user_namespace: namespaces.user,
             platform: options.platform.clone(),
+            platform_options: options.platform_options.clone(),
             unlisted: options.unlisted,
             mapped: namespaces.maps.is_some() || joins_user,
         },

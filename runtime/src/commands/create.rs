@@ -75,7 +75,8 @@ impl Prepared {
         let extra = preserved(flags.preserve_fds + listen)?;
         let bundle = Bundle::load(&flags.bundle)?;
         let options = Options {
-            platform: platform::choose(&global.platform)?.name.into(),
+            platform: platform::choose(&global.platform)?.into(),
+            platform_options: global.platform_options.join(","),
             unlisted: global.unlisted,
             network: global.network.map(Into::into),
             overlay: global.overlay,

@@ -187,7 +187,8 @@ impl Do {
             roots,
             join: Vec::new(),
             user_namespace: None,
-            platform: platform::choose(&global.platform)?.name.into(),
+            platform: platform::choose(&global.platform)?.into(),
+            platform_options: global.platform_options.join(","),
             unlisted: global.unlisted,
             mapped: false,
         })

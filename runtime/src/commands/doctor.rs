@@ -4,8 +4,7 @@ use std::path::Path;
 
 use super::{Outcome, print};
 use crate::cgroup;
-use crate::sandbox::platform::{self, Choice};
-use crate::sandbox::{privilege, users};
+use crate::sandbox::{platform, privilege, users};
 use crate::state::in_user_namespace;
 
 /// Say what this host offers, what is picked, and what is missing
@@ -159,12 +158,11 @@ fn sentry_user() -> Finding {
 }
 
 fn platform() -> Finding {
-    let Choice { name, why } = platform::examine();
-    let verdict = match name {
-        "trap" => Verdict::Good,
-        _ => Verdict::Note("ptrace works on any Linux, but is slower"),
+    let found = match platform::trap_is_missing() {
+        None => "ptrace, which works on any Linux; trap passes its self-test: --platform=trap is faster".into(),
+        Some(missing) => format!("ptrace, which works on any Linux; trap is not possible: {missing}"),
     };
-    Finding { what: "platform", found: format!("{name}: {why}"), verdict }
+    Finding { what: "platform", found, verdict: Verdict::Good }
 }
 
 fn kvm() -> Finding {

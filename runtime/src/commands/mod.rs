@@ -72,6 +72,9 @@ pub struct Global {
     /// How application code is run: auto, ptrace or trap
     #[arg(long, value_name = "PLATFORM", default_value = "auto", global = true)]
     platform: String,
+    /// What the platform trap leaves out, for tests and measurements: patch=off, constants=off
+    #[arg(long = "platform-option", value_name = "NAME=VALUE", value_delimiter = ',', global = true)]
+    platform_options: Vec<String>,
     /// Which network the sockets of the application reach: a loopback of its own without this
     #[arg(long, value_name = "NETWORK", global = true)]
     network: Option<NetworkChoice>,
@@ -131,8 +134,9 @@ impl Global {
     }
 
     fn check(&self) -> Result<()> {
-        if self.platform != "auto" {
-            platform::choose(&self.platform)?;
+        platform::choose(&self.platform)?;
+        if let Err(error) = self.platform_options.join(",").parse::<moat_platform::trap::Lanes>() {
+            bail!("--platform-option={error}");
         }
         match self.rootless.as_str() {
             "auto" | "true" | "false" => Ok(()),

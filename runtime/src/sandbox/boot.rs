@@ -13,6 +13,8 @@ pub struct Boot {
     pub config: ContainerConfig,
     /// `--platform`.
     pub platform: String,
+    /// `--platform-option`.
+    pub platform_options: String,
     /// The lead, and where it lives.
     pub lead: LeadPlan,
     /// How many connections to the gofer come along.

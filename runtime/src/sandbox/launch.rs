@@ -50,6 +50,8 @@ pub struct Plan {
     pub user_namespace: Option<PathBuf>,
     /// `--platform`.
     pub platform: String,
+    /// `--platform-option`.
+    pub platform_options: String,
     /// `--unlisted`.
     pub unlisted: Unlisted,
     /// Whether files belong to whom the container's user mapping says.
@@ -131,6 +133,7 @@ pub fn launch(launch: Launch<'_>) -> Result<i32> {
     let boot = Boot {
         config: plan.config,
         platform: plan.platform,
+        platform_options: plan.platform_options,
         lead: plan.lead,
         gofer: ours.len(),
         stdio: stdio.len(),

@@ -1,4 +1,4 @@
-//! Which platform runs application code: what `--platform` says, or what works on this host.
+//! Which platform runs application code, and whether it works on this host.
 
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -17,15 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often this program is executed again to find the stub's addresses free.
 const LAYOUT_TRIES: u32 = 10;
 
-/// A platform, as it is called, and why it was picked.
-#[derive(Debug)]
-pub struct Choice {
-    /// Its name.
-    pub name: &'static str,
-    /// For `doctor`.
-    pub why: String,
-}
-
 /// What the self-test said, for as long as it holds.
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -37,32 +28,24 @@ struct Kept {
     missing: Option<String>,
 }
 
-/// The platform for a value of `--platform`.
+/// The platform for a value of `--platform`, whose default is the one that works on any Linux.
 ///
 /// # Errors
-/// It names none, or one that is not possible here.
-pub fn choose(wanted: &str) -> Result<Choice> {
+/// It names none, or one that does not work here.
+pub fn choose(wanted: &str) -> Result<&'static str> {
     match wanted {
-        "auto" => Ok(automatic(kept().unwrap_or_else(tested))),
-        "ptrace" => Ok(Choice { name: "ptrace", why: "--platform=ptrace".into() }),
-        "trap" => match moat_platform::trap::missing() {
-            None => Ok(Choice { name: "trap", why: "--platform=trap".into() }),
+        "auto" | "ptrace" => Ok("ptrace"),
+        "trap" => match kept().unwrap_or_else(tested) {
+            None => Ok("trap"),
             Some(missing) => bail!("--platform=trap: {missing}; --platform=ptrace works on any Linux"),
         },
         other => bail!("--platform={other}: not a platform of this build (auto, ptrace, trap)"),
     }
 }
 
-/// The platform for `--platform=auto`, tested anew.
-pub fn examine() -> Choice {
-    automatic(tested())
-}
-
-fn automatic(missing: Option<String>) -> Choice {
-    match missing {
-        None => Choice { name: "trap", why: "its self-test passes".into() },
-        Some(missing) => Choice { name: "ptrace", why: format!("trap is not possible: {missing}") },
-    }
+/// Why the trap platform does not work on this host, tested anew; `None` if it does.
+pub fn trap_is_missing() -> Option<String> {
+    tested()
 }
 
 /// How a platform intercepts calls.

@@ -7,10 +7,8 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use moat_platform::Platform;
-use moat_platform::ptrace::Ptrace;
 use moat_platform::stub::{Interception, birth};
-use moat_platform::trap::Trap;
+use moat_platform::{Platform, ptrace, trap};
 use moat_sentry::control::config::{Network, Stdio};
 use moat_sentry::sandbox::{Sandbox, Start};
 use nix::errno::Errno;
@@ -127,9 +125,16 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
     let _ = nix::sys::prctl::set_dumpable(false);
     let lead = newborn.finish().map_err(platform("set up init's process"))?;
     drop(go);
+    let lanes = boot
+        .platform_options
+        .parse()
+        .map_err(|e| Failure { errno: libc::EINVAL, what: format!("--platform-option: {e}") })?;
     let platform: Arc<dyn Platform> = match interception(&boot.platform) {
-        Interception::Ptrace => Ptrace::new(lead).map_err(platform("start the ptrace platform"))?,
-        Interception::Trap => Trap::new(lead).map_err(platform("start the trap platform"))?,
+        Interception::Ptrace => ptrace::start(lead).map_err(platform("start the ptrace platform"))?,
+        Interception::Trap => {
+            let ahead = moat_sentry::syscalls::table::ahead();
+            trap::start(lead, &ahead, lanes).map_err(platform("start the trap platform"))?
+        }
     };
     confine::sentry(boot.config.network, boot.unlisted)
         .map_err(|e| Failure { errno: libc::EINVAL, what: format!("seccomp list of the sentry: {e}") })?;

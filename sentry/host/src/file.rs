@@ -11,6 +11,7 @@ use moat_abi::time::Timespec;
 pub struct HostFile {
     fd: OwnedFd,
     id: u64,
+    memory: bool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -18,7 +19,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 impl HostFile {
     /// Takes over a descriptor.
     pub fn new(fd: OwnedFd) -> Self {
-        Self { fd, id: NEXT_ID.fetch_add(1, Ordering::Relaxed) }
+        Self { fd, id: NEXT_ID.fetch_add(1, Ordering::Relaxed), memory: false }
     }
 
     /// A new, empty memory file (`memfd_create`) under this name, which only debuggers show.
@@ -28,8 +29,38 @@ impl HostFile {
     pub fn memory(name: &str) -> Result<Self, i32> {
         let name = std::ffi::CString::new(name).map_err(|_| libc::EINVAL)?;
         nix::sys::memfd::memfd_create(name.as_c_str(), nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
-            .map(Self::new)
+            .map(|fd| Self { memory: true, ..Self::new(fd) })
             .map_err(|e| e as i32)
+    }
+
+    /// A memory file with these bytes, which nobody can change any more.
+    ///
+    /// # Errors
+    /// The host's errno, `EMFILE` or `ENOMEM`.
+    pub fn sealed(name: &str, parts: &[&[u8]]) -> Result<Self, i32> {
+        use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+        use nix::sys::memfd::{MFdFlags, memfd_create};
+        let name = std::ffi::CString::new(name).map_err(|_| libc::EINVAL)?;
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let file = memfd_create(name.as_c_str(), flags).map_err(|e| e as i32)?;
+        let file = Self { memory: true, ..Self::new(file) };
+        let mut offset = 0;
+        for part in parts {
+            let mut left = *part;
+            while !left.is_empty() {
+                let n = file.write_at(left, offset)?;
+                left = &left[n..];
+                offset += n as u64;
+            }
+        }
+        let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        fcntl(&file.fd, FcntlArg::F_ADD_SEALS(seals)).map_err(|e| e as i32)?;
+        Ok(file)
+    }
+
+    /// Whether it is a memory file that was made here.
+    pub fn is_memory(&self) -> bool {
+        self.memory
     }
 
     /// Sets the length (`ftruncate`).

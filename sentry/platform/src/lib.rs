@@ -31,7 +31,7 @@ pub const PAGE_SIZE: u64 = 4096;
 
 /// The first address that the application can never have: everything from here up is the stub's, and the sentry
 /// refuses it in every change, user copy and futex. The 47-bit address space ends at `0x7fff_ffff_f000`.
-pub const APPLICATION_END: u64 = 0x7fff_f000_0000;
+pub const APPLICATION_END: u64 = 0x7fff_e000_0000;
 
 /// The lowest address that may be mapped (`vm.mmap_min_addr`).
 pub const APPLICATION_START: u64 = 0x1_0000;
@@ -164,6 +164,25 @@ pub struct Users {
     pub saved: u32,
 }
 
+/// Program text: a private mapping of a file that the application may execute, and has never been able to write.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// Address.
+    pub at: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// What the application may do with it.
+    pub protection: Protection,
+    /// The file.
+    pub file: Arc<HostFile>,
+    /// Offset in it, in bytes.
+    pub offset: u64,
+    /// Free addresses near it, which the platform may use until the application does.
+    pub room: std::ops::Range<u64>,
+    /// [`Context::take_hot_call`] has named a call in it; else it has just been mapped.
+    pub hot: bool,
+}
+
 /// What the host's tools (`ps`, `podman top`) shall say of a stub.
 #[derive(Clone, Debug, Default)]
 pub struct Title {
@@ -186,6 +205,9 @@ pub trait AddressSpace: Send + Sync {
         cx: &mut std::task::Context<'_>,
         changes: &[Change],
     ) -> Poll<Result<(), (usize, PlatformError)>>;
+    /// Makes the system calls in a text faster, if the platform knows how. Nothing of this is to be seen in copies of its
+    /// memory, and it gives way to any later change. Only an optimisation: the application goes on without it.
+    fn poll_hasten(&self, cx: &mut std::task::Context<'_>, text: &Text) -> Poll<Result<(), PlatformError>>;
     /// A copy of this address space (copy-on-write), as a new stub that is a child of this one.
     fn poll_fork(&self, cx: &mut std::task::Context<'_>) -> Poll<Result<Arc<dyn AddressSpace>, PlatformError>>;
     /// Unmaps everything of the application's, keeping the host process: what `execve` does first.
@@ -254,11 +276,82 @@ pub struct ExtendedLayout {
     pub features: u64,
 }
 
+/// What calls without arguments answer to a task until they are revoked ([`Context::set_constants`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Constants {
+    /// getpid(2)
+    pub pid: u32,
+    /// gettid(2)
+    pub tid: u32,
+    /// getppid(2)
+    pub parent: u32,
+    /// getuid(2)
+    pub uid: u32,
+    /// geteuid(2)
+    pub euid: u32,
+    /// getgid(2)
+    pub gid: u32,
+    /// getegid(2)
+    pub egid: u32,
+}
+
 /// Makes a running context return [`Exit::Kicked`] soon; from any thread, any number of times. A kick that comes
 /// while the context is not running makes its next run return at once.
 pub trait Kicker: Send + Sync {
     /// See [`Kicker`].
     fn kick(&self);
+    /// From now on no call is answered by what [`Context::set_constants`] was told, whatever the context does meanwhile.
+    fn revoke_constants(&self);
+}
+
+/// What a thread copies of the memory that a system call's arguments point to before it hands the call over: for each
+/// argument a bit, of which up to 256 bytes are copied, but none beyond the page; bit 6 stands for a buffer that
+/// argument 1 points to and whose length is argument 2. Both count arguments from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ahead(pub u8);
+
+impl Ahead {
+    /// So much is copied of what an argument points to, in bytes.
+    pub const ARGUMENT: usize = 256;
+    /// So much is copied of a buffer.
+    pub const BUFFER: usize = 4096;
+
+    /// With this argument.
+    #[must_use]
+    pub const fn with_argument(self, index: usize) -> Self {
+        Self(self.0 | 1 << index)
+    }
+
+    /// With the buffer.
+    #[must_use]
+    pub const fn with_buffer(self) -> Self {
+        Self(self.0 | 1 << 6)
+    }
+
+    /// Whether this argument's is copied.
+    pub fn has_argument(self, index: usize) -> bool {
+        self.0 & 1 << index != 0
+    }
+
+    /// Whether the buffer is copied.
+    pub fn has_buffer(self) -> bool {
+        self.0 & 1 << 6 != 0
+    }
+}
+
+/// What is copied ahead of each call, by its number.
+pub type AheadTable = [Ahead; 512];
+
+/// Memory of the application that a thread copies itself: before it hands a call over, and when it goes on.
+pub trait Window: Send + Sync {
+    /// Fills `to` from what was copied ahead. False if it was not.
+    fn read(&self, from: u64, to: &mut [u8]) -> bool;
+    /// Takes bytes that the thread is to write when it goes on; false if it can't. The caller has made sure that the memory
+    /// will take them, as far as can be known: if it does not, the call gives `EFAULT`. From here on nothing that was
+    /// copied ahead is there.
+    fn write(&self, to: u64, from: &[u8]) -> bool;
+    /// Writes at once what the thread was to write. False if the memory does not take it.
+    fn settle(&self) -> bool;
 }
 
 /// One application thread.
@@ -268,6 +361,12 @@ pub trait Context: Send + Sync {
     fn poll_run(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Exit>;
     /// Sets the return value of the system call that [`Exit::Syscall`] reported; cheaper than [`Self::registers_mut`].
     fn set_result(&mut self, value: u64);
+    /// The platform may answer these calls without telling of them, until the next time, or until they are revoked. `None`:
+    /// each call must be told of.
+    fn set_constants(&mut self, constants: Option<&Constants>);
+    /// The address of a system call that was made so often that [`AddressSpace::poll_hasten`] of the text around it is
+    /// worth while; once each time.
+    fn take_hot_call(&mut self) -> Option<u64>;
     /// The general registers, fetched from the stub at the first use after a run.
     fn registers(&mut self) -> &Registers;
     /// The same, to be changed; written back before the next run.
@@ -293,8 +392,17 @@ pub trait Context: Send + Sync {
     fn stack_pointer(&mut self) -> u64;
     /// `lock cmpxchg` on a 32-bit word of this thread's address space: the value that was there, or a fault.
     fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault>;
+    /// For an `execve` that gives rights, after the space was cleared: whatever thread runs from now on, none of its
+    /// instructions or registers is of the old program's choice. Errors: as for the space; the process is then dead.
+    fn renew(&mut self) -> Result<(), PlatformError> {
+        Ok(())
+    }
     /// `tell` is called, by another thread, if the host kills the stub while the context is not running.
     fn on_death(&mut self, tell: Arc<dyn Fn() + Send + Sync>);
+    /// Its window, if it has one.
+    fn window(&self) -> Option<Arc<dyn Window>> {
+        None
+    }
     /// The handle by which other threads kick this context.
     fn kicker(&self) -> Arc<dyn Kicker>;
     /// The thread number which the container's pid namespace gave it: a hint for the guest's tid.

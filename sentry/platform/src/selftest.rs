@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context as Cx, Poll, Waker};
 
 use crate::stub::{Interception, birth};
-use crate::trap::{self, Trap};
-use crate::{AddressSpace, Change, Context, Exit, Platform, Protection, Source};
+use crate::trap;
+use crate::{AddressSpace, Ahead, Change, Context, Exit, Platform, Protection, Source};
 
 /// Where the test's code lies in its stub.
 const CODE: u64 = 0x40_0000;
@@ -29,7 +29,9 @@ pub fn trap() -> Result<(), String> {
         return Err(missing.into());
     }
     let born = birth::birth(0, Interception::Trap, || Ok(())).and_then(birth::Newborn::finish);
-    let platform = born.and_then(Trap::new).map_err(|e| format!("a stub cannot be made: {e}"))?;
+    let platform = born
+        .and_then(|lead| trap::start(lead, &[Ahead::default(); 512], trap::Lanes::default()))
+        .map_err(|e| format!("a stub cannot be made: {e}"))?;
     let tried = match platform.lead() {
         Some(space) => runs(&space),
         None => Err("the stub is gone".into()),

@@ -2,7 +2,7 @@
 
 mod platforms;
 
-use moat_platform::ptrace::Ptrace;
+use moat_platform::ptrace;
 use moat_platform::stub::Interception;
 use moat_platform::{AddressSpace, Exit, Tenure, tend_thread};
 use platforms::{CODE, GETPID_LOOP, context, load, run};
@@ -34,7 +34,7 @@ fn main() {
     platforms::test(
         "ptrace",
         Interception::Ptrace,
-        |lead| Ptrace::new(lead).unwrap(),
+        |lead| ptrace::start(lead).unwrap(),
         &[("a_retired_thread_is_used_again_by_its_thread_alone", a_retired_thread_is_used_again_by_its_thread_alone)],
     );
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moat_abi::signal::SIGKILL;
-use moat_platform::Context;
+use moat_platform::{Constants, Context};
 
 use super::Task;
+use crate::mm::call::CallMemory;
 use crate::mm::user::UserMemory;
 
 /// The last fault of a task, as a signal frame shows it (`trapno`, `err`, `cr2`).
@@ -81,12 +82,14 @@ pub struct Current {
     /// When the system call under way began.
     pub entered: Instant,
     system_time: Duration,
+    call_memory: Option<Arc<CallMemory>>,
 }
 
 impl Current {
     /// The task `task`, on the platform's `context`.
     pub fn new(task: Arc<Task>, mut context: Box<dyn Context>) -> Self {
         attend(&task, &mut *context);
+        let call_memory = call_memory(&task, &*context);
         Self {
             task,
             context,
@@ -96,12 +99,23 @@ impl Current {
             ending: None,
             entered: Instant::now(),
             system_time: Duration::ZERO,
+            call_memory,
         }
     }
 
     /// Its memory, for copies.
     pub fn memory(&self) -> UserMemory {
-        self.task.memory_manager().user()
+        self.task.memory_manager().user().with(self.call_memory.clone())
+    }
+
+    /// What goes with the calls that it makes, if the platform can have something go with them.
+    pub fn call_memory(&self) -> Option<&CallMemory> {
+        self.call_memory.as_deref()
+    }
+
+    /// Its memory is another from now on.
+    pub fn memory_was_replaced(&mut self) {
+        self.call_memory = call_memory(&self.task, &*self.context);
     }
 
     /// Goes on with another thread of the platform (after an `execve` that changed the address space).
@@ -110,11 +124,37 @@ impl Current {
         self.context = context;
     }
 
+    /// Tells the platform which calls always answer the same: none where somebody wants to see each.
+    pub fn refresh_constants(&mut self) {
+        while self.task.take_constants_stale() {
+            let seen = self.kernel().tracer().is_some() || self.filters.is_active();
+            let constants = (!seen).then(|| {
+                let credentials = self.credentials();
+                Constants {
+                    pid: self.pid(),
+                    tid: self.tid(),
+                    parent: self.kernel().tree().process(self.pid()).map_or(0, |p| p.parent),
+                    uid: credentials.uid,
+                    euid: credentials.euid,
+                    gid: credentials.gid,
+                    egid: credentials.egid,
+                }
+            });
+            self.context.set_constants(constants.as_ref());
+        }
+    }
+
     /// Charges the time of the system call that ends now, but for its sleep.
     pub fn charge_system_call(&mut self) {
         self.system_time += self.entered.elapsed().saturating_sub(self.task.take_slept());
         self.task.charge(self.context.cpu_time(), self.system_time);
     }
+}
+
+/// None while calls are traced: a tracer looks at memory when a call has ended.
+fn call_memory(task: &Task, context: &dyn Context) -> Option<Arc<CallMemory>> {
+    let window = context.window().filter(|_| task.kernel().tracer().is_none())?;
+    Some(CallMemory::new(task.memory_manager(), window))
 }
 
 /// Connects a task with what runs it: it kicks that, and its process ends when the host kills it.

@@ -77,6 +77,9 @@ async fn replace(current: &mut Current, program: Program) -> Result<()> {
         current.replace_context(context);
     }
     poll_fn(|cx| stub.poll_clear(cx)).await.map_err(errno_of)?;
+    if program.secure {
+        current.context.renew().map_err(errno_of)?;
+    }
     old.leave();
     drop(old);
     let entry = loader::load(&memory, &program).await?;
@@ -95,6 +98,7 @@ async fn replace(current: &mut Current, program: Program) -> Result<()> {
         });
         closed
     };
+    current.memory_was_replaced();
     for file in closed {
         crate::fs::locks::release_posix(&file, group.pid());
     }

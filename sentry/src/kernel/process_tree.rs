@@ -184,6 +184,7 @@ impl ProcessTree {
         for &child in &children {
             if let Some(process) = self.processes.get_mut(&child) {
                 process.parent = to;
+                process.tasks.values().for_each(|task| task.constants_changed());
                 process.exit_signal = moat_abi::signal::SIGCHLD.raw() as u32;
                 if process.zombie.is_some() {
                     zombies.push(child);

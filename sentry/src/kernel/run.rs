@@ -23,6 +23,7 @@ pub async fn run(mut current: Current) {
         if !current.enter_application() {
             continue;
         }
+        current.refresh_constants();
         current.begin_run();
         let stopped = poll_fn(|cx| current.context.poll_run(cx)).await;
         current.end_run(current.context.cpu_time());
@@ -31,6 +32,9 @@ pub async fn run(mut current: Current) {
         match stopped {
             Exit::Syscall { abi, number, arguments } => {
                 syscalls::service(&mut current, abi, number, arguments).await;
+                if let Some(call) = current.context.take_hot_call() {
+                    current.memory_manager().hasten(call).await;
+                }
                 current.charge_system_call();
             }
             Exit::Exception { signal, code, address } => fault::handle(&mut current, signal, code, address).await,

@@ -44,6 +44,8 @@ pub struct Task {
     pending: AtomicBool,
     /// It is in application code, so that only a kick reaches it.
     in_application: AtomicBool,
+    /// What the platform was told of its constants may be no longer true.
+    constants_stale: AtomicBool,
     interrupts: WaitQueue,
     kicker: Mutex<Option<Arc<dyn Kicker>>>,
     /// A signal was queued for this task, even a blocked one: what signalfd and sigtimedwait listen to.
@@ -120,6 +122,7 @@ impl Task {
             name: Mutex::new(Rank::Leaf, new.name),
             pending: AtomicBool::new(false),
             in_application: AtomicBool::new(false),
+            constants_stale: AtomicBool::new(true),
             interrupts: WaitQueue::new(),
             kicker: Mutex::new(Rank::Leaf, None),
             signal_arrived: WaitQueue::new(),
@@ -149,6 +152,7 @@ impl Task {
     /// `execve` by a thread that is not the leader gives it the leader's number.
     pub(super) fn set_tid(&self, tid: u32) {
         self.tid.store(tid, Ordering::Relaxed);
+        self.constants_changed();
     }
 
     /// The number of its process.
@@ -221,6 +225,7 @@ impl Task {
     /// Replaces its credentials.
     pub fn set_credentials(&self, credentials: Credentials) {
         self.shared.lock().credentials = Arc::new(credentials);
+        self.constants_changed();
     }
 
     /// Its signal state.
@@ -279,6 +284,22 @@ impl Task {
 
     pub(super) fn set_kicker(&self, kicker: Arc<dyn Kicker>) {
         *self.kicker.lock() = Some(kicker);
+        self.constants_changed();
+    }
+
+    /// Something of what calls without arguments answer has changed, or each call has to be seen from now on.
+    pub fn constants_changed(&self) {
+        // In this order: who sets constants looks again afterwards.
+        self.constants_stale.store(true, Ordering::SeqCst);
+        let kicker = self.kicker.lock().clone();
+        if let Some(kicker) = kicker {
+            kicker.revoke_constants();
+        }
+    }
+
+    /// Whether that has happened since the last time.
+    pub(super) fn take_constants_stale(&self) -> bool {
+        self.constants_stale.load(Ordering::SeqCst) && self.constants_stale.swap(false, Ordering::SeqCst)
     }
 
     /// Marks the task as in (or out of) application code; false if it must not go there because it is wanted.

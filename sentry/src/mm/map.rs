@@ -86,6 +86,7 @@ impl MemoryManager {
             dont_fork: false,
             wipe_on_fork: false,
             may_write,
+            was_writable: protection.contains(Protection::WRITE),
         };
         {
             let vmas = self.vmas.lock();
@@ -103,11 +104,12 @@ impl MemoryManager {
         let replaced = {
             let mut vmas = self.vmas.lock();
             let replaced = vmas.remove(at, at + len);
-            vmas.insert(vma);
+            vmas.insert(vma.clone());
             replaced
         };
         // The last reference to a file may end here, which takes other locks.
         drop(replaced);
+        self.offer(&vma, false).await;
         Ok(at)
     }
 
@@ -214,7 +216,10 @@ impl MemoryManager {
             }
         }
         self.apply(&[Change::Protect { at: from, len: to - from, protection }]).await?;
-        self.vmas.lock().update(from, to, |v| v.protection = protection);
+        self.vmas.lock().update(from, to, |v| {
+            v.protection = protection;
+            v.was_writable |= protection.contains(Protection::WRITE);
+        });
         if to < start + len { Err(Errno::ENOMEM) } else { Ok(()) }
     }
 

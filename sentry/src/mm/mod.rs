@@ -4,9 +4,11 @@
 //! If the platform refuses (`ENOMEM`), nothing is recorded.
 
 pub mod brk;
+pub mod call;
 pub mod map;
 pub mod map_lock;
 pub mod remap;
+mod text;
 pub mod user;
 pub mod vma;
 

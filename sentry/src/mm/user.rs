@@ -9,6 +9,7 @@ use moat_abi::errno::Errno;
 use moat_platform::{APPLICATION_END, AddressSpace};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use super::call::CallMemory;
 use crate::Result;
 use crate::sync::assert_no_locks;
 
@@ -16,6 +17,7 @@ use crate::sync::assert_no_locks;
 #[derive(Clone)]
 pub struct UserMemory {
     space: Arc<dyn AddressSpace>,
+    call: Option<Arc<CallMemory>>,
 }
 
 /// The most segments of an iovec (`UIO_MAXIOV`).
@@ -27,7 +29,22 @@ pub const RW_MAX: usize = 0x7fff_f000;
 impl UserMemory {
     /// The memory of `space`.
     pub fn new(space: Arc<dyn AddressSpace>) -> Self {
-        Self { space }
+        Self { space, call: None }
+    }
+
+    /// The same, by what goes with the calls of the task that it is made for.
+    #[must_use]
+    pub fn with(mut self, call: Option<Arc<CallMemory>>) -> Self {
+        self.call = call;
+        self
+    }
+
+    fn came_along(&self, from: u64, to: &mut [u8]) -> bool {
+        self.call.as_ref().is_some_and(|call| call.read(from, to))
+    }
+
+    fn goes_along(&self, to: u64, from: &[u8]) -> bool {
+        self.call.as_ref().is_some_and(|call| call.write(to, from))
     }
 
     /// Fills `to` from `from`. `EFAULT` if any of it cannot be read.
@@ -37,6 +54,9 @@ impl UserMemory {
         }
         assert_no_locks();
         check(from, to.len())?;
+        if self.came_along(from, to) {
+            return Ok(());
+        }
         self.space.read(from, to).map_err(|_| Errno::EFAULT)
     }
 
@@ -47,6 +67,9 @@ impl UserMemory {
         }
         assert_no_locks();
         check(to, from.len())?;
+        if self.goes_along(to, from) {
+            return Ok(());
+        }
         self.space.write(to, from).map_err(|_| Errno::EFAULT)
     }
 
@@ -55,6 +78,9 @@ impl UserMemory {
         assert_no_locks();
         if to.is_empty() || check(from, to.len()).is_err() {
             return 0;
+        }
+        if self.came_along(from, to) {
+            return to.len();
         }
         match self.space.read(from, to) {
             Ok(()) => to.len(),
@@ -67,6 +93,9 @@ impl UserMemory {
         assert_no_locks();
         if from.is_empty() || check(to, from.len()).is_err() {
             return 0;
+        }
+        if self.goes_along(to, from) {
+            return from.len();
         }
         match self.space.write(to, from) {
             Ok(()) => from.len(),

@@ -56,6 +56,8 @@ pub struct Vma {
     pub dont_fork: bool,
     /// MADV_WIPEONFORK.
     pub wipe_on_fork: bool,
+    /// A private mapping of a file that the application could write at some time: it may have pages of its own.
+    pub was_writable: bool,
     /// A shared mapping of a file that was not opened for writing: mprotect may not make it writable.
     pub may_write: bool,
 }
@@ -183,14 +185,17 @@ impl VmaMap {
         {
             self.areas.remove(&before.start);
             let end = vma.end;
+            let was_writable = vma.was_writable;
             vma = before;
             vma.end = end;
+            vma.was_writable |= was_writable;
         }
         if let Some(after) = self.areas.get(&vma.end).cloned()
             && vma.continues_into(&after)
         {
             self.areas.remove(&after.start);
             vma.end = after.end;
+            vma.was_writable |= after.was_writable;
         }
         self.areas.insert(vma.start, vma);
     }
@@ -244,6 +249,7 @@ mod tests {
             dont_fork: false,
             wipe_on_fork: false,
             may_write: true,
+            was_writable: false,
         }
     }
 

@@ -22,6 +22,7 @@ pub mod file;
 pub mod futex;
 pub mod identity;
 pub mod inotify;
+pub mod ioctl;
 pub mod links;
 pub mod locks;
 pub mod memfd;
@@ -55,6 +56,9 @@ use arguments::Outcome;
 
 /// Services the system call that the task stopped at.
 pub async fn service(current: &mut Current, abi: Abi, number: u64, arguments: [u64; 6]) {
+    if let Some(memory) = current.call_memory() {
+        memory.begin(number, arguments);
+    }
     let result = match abi {
         Abi::X86_64 => match current.kernel().tracer().cloned() {
             None => perform(current, number, arguments).await,
@@ -62,6 +66,9 @@ pub async fn service(current: &mut Current, abi: Abi, number: u64, arguments: [u
         },
         Abi::I386 => Err(Errno::ENOSYS),
     };
+    if let Some(memory) = current.call_memory() {
+        memory.end();
+    }
     match result {
         Ok(Outcome::Value(value)) => current.context.set_result(value),
         Ok(Outcome::Registers) => {}

@@ -16,7 +16,11 @@ use crate::kernel::seccomp::{self, Filter, bpf};
 /// SECCOMP_GET_NOTIF_SIZES give EINVAL.
 pub fn seccomp(current: &mut Current, operation: u32, flags: u32, argument: UserOpaque) -> Result<u64> {
     match operation {
-        SECCOMP_SET_MODE_STRICT if flags == 0 && argument.0 == 0 => current.filters.set_strict().map(|()| 0),
+        SECCOMP_SET_MODE_STRICT if flags == 0 && argument.0 == 0 => {
+            current.filters.set_strict()?;
+            current.constants_changed();
+            Ok(0)
+        }
         SECCOMP_SET_MODE_FILTER => set_filter(current, flags, argument.0),
         SECCOMP_GET_ACTION_AVAIL if flags == 0 => {
             let action: u32 = current.memory().read(argument.0)?;

@@ -21,6 +21,7 @@ use moat_abi::socket::MsgFlags;
 use moat_abi::stat::{Stat, Statfs, Statx};
 use moat_abi::system::{SysInfo, UtsName};
 use moat_abi::time::{Itimerspec, Itimerval, Timespec, Timeval, Tms};
+use moat_platform::{Ahead, AheadTable};
 
 /// A call that is there.
 pub struct Call {
@@ -76,6 +77,43 @@ pub fn call(number: u64) -> Option<&'static Call> {
     CALLS.get(usize::from(*place).checked_sub(1)?)
 }
 
+/// What the platform may copy of the memory that each call reads, before it is handed over.
+pub const fn ahead() -> AheadTable {
+    let mut table = [Ahead(0); NUMBERS];
+    let mut i = 0;
+    while i < CALLS.len() {
+        let call = &CALLS[i];
+        let mut j = 0;
+        while j < call.arguments.len() {
+            let ahead = &mut table[call.number as usize];
+            match call.arguments[j].shape {
+                Shape::String => *ahead = ahead.with_argument(j),
+                Shape::Read(size) | Shape::ReadWrite(size) if size <= Ahead::ARGUMENT => {
+                    *ahead = ahead.with_argument(j);
+                }
+                Shape::ReadBytes(2) if j == 1 => *ahead = ahead.with_buffer(),
+                _ => {}
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+    table
+}
+
+/// Whether these bytes lie in what the call writes for its caller alone.
+pub fn writes(number: u64, arguments: &[u64; 6], at: u64, len: usize) -> bool {
+    let Some(call) = call(number) else { return false };
+    call.arguments.iter().zip(arguments).any(|(parameter, &start)| {
+        let size = match parameter.shape {
+            Shape::Write(size) | Shape::ReadWrite(size) => size as u64,
+            Shape::WriteBytes(length) => arguments.get(length).copied().unwrap_or(0),
+            _ => return false,
+        };
+        at.checked_sub(start).and_then(|skipped| skipped.checked_add(len as u64)).is_some_and(|end| end <= size)
+    })
+}
+
 syscalls! {
     0 read(fd: Fd, buffer: OutBytes<2>, count: usize) -> usize = wait file::read;
     1 write(fd: Fd, buffer: InBytes<2>, count: usize) -> usize = wait file::write;
@@ -93,7 +131,7 @@ syscalls! {
     13 rt_sigaction(signal: SignalNumber, new: In<RawSigAction>, old: Out<RawSigAction>, size: usize) -> () = call signals::rt_sigaction;
     14 rt_sigprocmask(how: i32 as signals::MaskChange, set: In<SigSet>, old: Out<SigSet>, size: usize) -> () = call signals::rt_sigprocmask;
     15 rt_sigreturn() -> Replaced = call signals::rt_sigreturn;
-    16 ioctl(fd: Fd, command: u32 as control::IoctlCommand, argument: u64 as control::IoctlArgument) -> u64 = call file::ioctl;
+    16 ioctl(fd: Fd, command: u32 as control::IoctlCommand, argument: u64 as control::IoctlArgument) -> u64 = call ioctl::ioctl;
     17 pread64(fd: Fd, buffer: OutBytes<2>, count: usize, offset: i64) -> usize = wait file::pread64;
     18 pwrite64(fd: Fd, buffer: InBytes<2>, count: usize, offset: i64) -> usize = wait file::pwrite64;
     19 readv(fd: Fd, vector: UserOpaque as memory::VectorOut<2>, count: usize) -> usize = wait file::readv;

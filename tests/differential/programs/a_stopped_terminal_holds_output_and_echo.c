@@ -7,7 +7,10 @@ static void show(const char *what, int fd)
 {
 	char text[128];
 	struct pollfd polled = { fd, POLLIN, 0 };
-	ssize_t count = poll(&polled, 1, 100) > 0 ? read(fd, text, sizeof text) : -2;
+	ssize_t count = -2, more;
+	// It may come in pieces.
+	while (poll(&polled, 1, 100) > 0 && (more = read(fd, text + (count < 0 ? 0 : count), sizeof text - 64)) > 0)
+		count = (count < 0 ? 0 : count) + more;
 	printf("%s (%zd): ", what, count);
 	for (ssize_t i = 0; i < count; i++)
 		if (text[i] < 32 || text[i] == 127)

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use super::deaths;
 use super::kept::{self, Kept, Pool};
 use super::kick::{self, Kicks};
-use super::placement::Placement;
 use super::raw::{self, Stop};
 use crate::stub::code::Entry;
+use crate::stub::placement::Placement;
 use crate::stub::process::{HostThread, Stub};
-use crate::{APPLICATION_END, Abi, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers};
+use crate::{
+    APPLICATION_END, Abi, Constants, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers,
+};
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 /// Bytes of the legacy (FXSAVE) area and of the XSAVE header.
@@ -331,6 +333,12 @@ impl Context for PtraceContext {
             self.dead = true;
             Exit::Dead
         }))
+    }
+
+    fn set_constants(&mut self, _: Option<&Constants>) {}
+
+    fn take_hot_call(&mut self) -> Option<u64> {
+        None
     }
 
     fn set_result(&mut self, value: u64) {

@@ -9,9 +9,9 @@ use std::thread::{Thread, ThreadId};
 use parking_lot::Mutex;
 
 use super::context;
-use super::placement::Placement;
 use super::raw::{self, Stop};
 use crate::Tenure;
+use crate::stub::placement::Placement;
 use crate::stub::process::HostThread;
 
 /// The most that one process keeps.

@@ -86,6 +86,8 @@ impl Kicks {
 }
 
 impl Kicker for Kicks {
+    fn revoke_constants(&self) {}
+
     fn kick(&self) {
         self.pending.store(true, Ordering::SeqCst);
         let tid = self.waiting.load(Ordering::SeqCst);

@@ -5,44 +5,33 @@ mod context;
 mod deaths;
 pub(crate) mod kept;
 mod kick;
-pub(crate) mod placement;
 mod raw;
-mod space;
+mod threads;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
-use crate::stub::birth::{Lead, Vdso};
+use crate::stub::birth::Lead;
+use crate::stub::platform::OfLead;
 use crate::stub::process::Stub;
 use crate::stub::signals::LeadSignals;
-use crate::{AddressSpace, Platform, PlatformError};
-use space::Space;
+use crate::stub::space::Space;
+use crate::{Platform, PlatformError};
+use threads::Traced;
 
-/// See the module.
-pub struct Ptrace {
-    lead: Arc<Stub>,
-    space: Mutex<Option<Arc<dyn AddressSpace>>>,
-    signals: LeadSignals,
-}
-
-impl Ptrace {
-    /// The platform of a container whose lead was born.
-    ///
-    /// # Errors
-    /// As the host refuses.
-    pub fn new(lead: Lead) -> Result<Arc<Self>, PlatformError> {
-        kick::install_handler()?;
-        deaths::install()?;
-        let (lead, signals, _) = Stub::from_lead(lead)?;
-        let watched = lead.signal_thread()?;
-        let (ended, end) =
-            nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| PlatformError::Host(e as i32))?;
-        watch(watched.outer, end)?;
-        let space: Arc<dyn AddressSpace> = Arc::new(Space::new(lead.clone()));
-        Ok(Arc::new(Self { lead, space: Mutex::new(Some(space)), signals: LeadSignals::new(signals, ended) }))
-    }
+/// The platform of a container whose lead was born to be traced.
+///
+/// # Errors
+/// As the host refuses.
+pub fn start(lead: Lead) -> Result<Arc<dyn Platform>, PlatformError> {
+    kick::install_handler()?;
+    deaths::install()?;
+    let (lead, signals, life) = Stub::from_lead(lead)?;
+    let watched = lead.signal_thread()?;
+    let (ended, end) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| PlatformError::Host(e as i32))?;
+    watch(watched.outer, end)?;
+    let space = Arc::new(Space::new(lead.clone(), Traced::default()));
+    Ok(OfLead::new("ptrace", lead, space, LeadSignals::new(signals, ended), life))
 }
 
 /// Traces a thread of the lead for as long as this process lives, by a thread that does nothing else: if the sentry is
@@ -72,30 +61,4 @@ fn watch(tid: i32, end: OwnedFd) -> Result<(), PlatformError> {
         })
         .map_err(|e| PlatformError::Host(e.raw_os_error().unwrap_or(libc::EAGAIN)))?;
     says.recv().map_err(|_| PlatformError::Dead)?.map_err(PlatformError::Host)
-}
-
-impl Platform for Ptrace {
-    fn name(&self) -> &'static str {
-        "ptrace"
-    }
-
-    fn thread_per_task(&self) -> bool {
-        true
-    }
-
-    fn lead(&self) -> Option<Arc<dyn AddressSpace>> {
-        self.space.lock().take()
-    }
-
-    fn next_lead_signal(&self) -> Option<i32> {
-        self.signals.next()
-    }
-
-    fn end(&self, status: u8) {
-        self.lead.exit(status);
-    }
-
-    fn host_vdso(&self) -> Option<Vdso> {
-        self.lead.stubs().vdso().cloned()
-    }
 }

@@ -285,14 +285,16 @@ fn prepare(orders: &OrderFile, page: &OrderPage, filters: &Filters, vdso: &[Map]
     let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     map_fixed(layout::CODE, layout::CODE_SIZE, libc::PROT_READ | libc::PROT_WRITE, anonymous, -1, 0)?;
     let filter_at = layout::CODE + code::FILTER_OFFSET as u64;
-    for (at, bytes) in [(layout::CODE, code::bytes()), (filter_at, &Filters::image(&filters.application, filter_at))] {
+    for (at, bytes) in
+        [(layout::CODE, code::image().bytes()), (filter_at, &Filters::image(&filters.application, filter_at))]
+    {
         if bytes.len() > 4096 {
             return Err(libc::E2BIG);
         }
         // SAFETY: into the two pages that were just mapped, at most one page each.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
     }
-    let trap_code = crate::trap::code::bytes();
+    let trap_code = crate::trap::code::image().bytes();
     map_fixed(layout::TRAP_CODE, layout::TRAP_CODE_SIZE, libc::PROT_READ | libc::PROT_WRITE, anonymous, -1, 0)?;
     if trap_code.len() as u64 > layout::TRAP_CODE_SIZE {
         return Err(libc::E2BIG);

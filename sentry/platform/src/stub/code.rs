@@ -20,6 +20,7 @@
 
 use std::arch::global_asm;
 
+use super::image::Image;
 use super::orders::offset;
 
 global_asm!(
@@ -274,11 +275,10 @@ unsafe extern "C" {
     static moat_stub_sigreturn: u8;
 }
 
-/// The code as bytes.
-pub fn bytes() -> &'static [u8] {
-    let (begin, end) = (&raw const moat_stub_begin, &raw const moat_stub_end);
-    // SAFETY: both symbols delimit one read-only object of the assembly above, `end` behind `begin`.
-    unsafe { std::slice::from_raw_parts(begin, end.addr() - begin.addr()) }
+/// The code.
+pub fn image() -> Image {
+    // SAFETY: both symbols delimit the read-only object of the assembly above.
+    unsafe { Image::new(&raw const moat_stub_begin, &raw const moat_stub_end, super::layout::CODE) }
 }
 
 /// Entry points, as addresses in a stub.
@@ -321,8 +321,9 @@ impl Entry {
             Self::Handler => &raw const moat_stub_handler,
             Self::Sigreturn => &raw const moat_stub_sigreturn,
         };
-        super::layout::CODE + (symbol.addr() - (&raw const moat_stub_begin).addr()) as u64
+        image().address_of(symbol)
     }
+
     /// Whether an instruction pointer is between this entry and [`Self::Exit`], which follows the place to park.
     pub fn is_at(self, instruction: u64) -> bool {
         (self.address()..Self::Exit.address()).contains(&instruction)

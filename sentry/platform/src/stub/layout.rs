@@ -8,6 +8,8 @@ pub const CODE_SIZE: u64 = 0x2000;
 pub const TRAP_CODE: u64 = CODE + 0x4000;
 /// Size of [`TRAP_CODE`] in bytes.
 pub const TRAP_CODE_SIZE: u64 = 0x1000;
+/// What is copied ahead of each call, read-only, one page.
+pub const AHEAD: u64 = CODE + 0x6000;
 /// The order page, read-only in the stub.
 pub const ORDERS: u64 = CODE + 0x1_0000;
 /// The host's vvar and vdso pages.

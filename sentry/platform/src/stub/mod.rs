@@ -15,10 +15,14 @@ pub mod birth;
 pub mod code;
 pub mod descriptors;
 pub mod filters;
+pub mod image;
 pub mod layout;
 pub mod orders;
+pub mod placement;
+pub mod platform;
 pub mod process;
 pub mod signals;
+pub mod space;
 
 /// How application threads are intercepted, which decides the confinement of the stub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

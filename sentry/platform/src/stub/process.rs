@@ -83,6 +83,11 @@ impl Stubs {
     pub fn share(&self, fd: BorrowedFd<'_>) -> Result<i32, PlatformError> {
         self.table.add(fd)
     }
+
+    /// Takes it out again.
+    pub fn unshare(&self, number: i32) {
+        self.table.remove(number);
+    }
 }
 
 impl Stub {

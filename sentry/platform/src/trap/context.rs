@@ -6,22 +6,42 @@ use std::task::Poll;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use super::code::{YIELDS, action};
-use super::frame::{Frame, Info};
+use super::code::{self, Entry, YIELDS, action};
+use super::constants;
+use super::frame::{self, Frame, Info};
 use super::kick::{self, Kicks};
-use super::slots::{self, offset};
-use super::space::{Place, Places};
-use crate::ptrace::placement::Placement;
+use super::places::{Place, Places};
+use super::slots::{self, Slot, offset};
+use super::window::SlotWindow;
+use crate::stub::placement::Placement;
 use crate::stub::process::Stub;
-use crate::{APPLICATION_END, Abi, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers};
+use crate::{
+    APPLICATION_END, Abi, Constants, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers,
+    Window,
+};
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 /// `si_code` of a SIGSYS that a filter made.
 const SYS_SECCOMP: i32 = 1;
 /// How often a thread that is waited for is looked after: whether it must be given up.
 const LOOK: Duration = Duration::from_secs(5);
+/// `si_code` of a single step.
+const TRAP_TRACE: i32 = 2;
+/// The result of a call that is given none.
+const NO_RESULT: u64 = -(libc::ENOSYS as i64) as u64;
 /// The end of what the bases of %fs and %gs can be set to.
 const BASE_END: u64 = 1 << 47;
+
+/// Where a thread is while the sentry has it.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    /// Not known yet: it is new, or was another context's.
+    Unknown,
+    /// In the handler, with all of its state in a frame.
+    Frame(Frame),
+    /// In a call without a signal, with its general registers in the slot.
+    Call,
+}
 
 /// See the module.
 pub struct TrapContext {
@@ -33,11 +53,18 @@ pub struct TrapContext {
     hint: Option<u32>,
     /// How often it is known to have stopped.
     seen: u32,
-    /// Where it stopped; `None` until it has for the first time.
-    frame: Option<Frame>,
+    stop: Stop,
+    /// Its vector state is that of who had the thread before.
+    stale: bool,
     dead: bool,
     registers: Registers,
+    /// `registers` are not yet those of the call that it stopped for, whose result is `result`.
+    unread: bool,
+    result: u64,
     changed: bool,
+    window: Arc<SlotWindow>,
+    /// See [`Context::take_hot_call`].
+    hot: Option<u64>,
     kicks: Arc<Kicks>,
     ran: Duration,
     placement: Option<Placement>,
@@ -46,7 +73,10 @@ pub struct TrapContext {
 impl TrapContext {
     /// A context for the thread at `place`, which is new or was let go of by another context.
     pub fn new(stub: Arc<Stub>, places: Arc<Places>, place: Place) -> Self {
-        let kicks = Arc::new(Kicks::new(&stub, place.thread.inner));
+        let kicks = Arc::new(Kicks::new(&stub, place.slot.clone(), place.thread.inner));
+        // Those of a context before are not this one's.
+        constants::revoke(&place.slot);
+        let window = SlotWindow::new(place.slot.clone(), stub.clone(), places.clone());
         let registers = Registers { cs: 0x33, ss: 0x2b, eflags: 0x202, orig_rax: u64::MAX, ..Registers::default() };
         Self {
             stub,
@@ -54,10 +84,15 @@ impl TrapContext {
             hint: if place.fresh { u32::try_from(place.thread.inner).ok() } else { None },
             seen: place.seen,
             place: Some(place),
-            frame: None,
+            stop: Stop::Unknown,
+            stale: true,
             dead: false,
             registers,
+            unread: false,
+            result: NO_RESULT,
             changed: true,
+            window,
+            hot: None,
             kicks,
             ran: Duration::ZERO,
             placement: None,
@@ -74,6 +109,7 @@ impl TrapContext {
         let posted = slot.word(offset::POSTED);
         let waits = slot.word(offset::SENTRY_WAITS);
         let mut yields = 0;
+        let mut asked = None;
         loop {
             let now = posted.load(Ordering::Acquire);
             if self.stub.is_dead() {
@@ -93,42 +129,116 @@ impl TrapContext {
                 slots::sleep_while(posted, self.seen, LOOK);
             }
             waits.store(0, Ordering::Relaxed);
-            if self.kicks.unanswered() {
+            // What the sentry itself has asked for takes no time, but if the application has overwritten the question.
+            let since = *asked.get_or_insert_with(Instant::now);
+            let overdue = !self.kicks.is_running() && since.elapsed() > kick::PATIENCE;
+            if overdue || self.kicks.unanswered() {
                 self.stub.kill();
             }
         }
     }
 
-    /// Where it has stopped, and by which signal.
-    fn look(&mut self) -> Result<(i32, Info), PlatformError> {
+    /// Why it has stopped.
+    fn look(&mut self) -> Result<Cause, PlatformError> {
         let slot = self.place()?.slot.clone();
+        let stop = slot.word(offset::STOP).load(Ordering::Acquire);
+        if stop == code::UNWRITTEN {
+            return Ok(Cause::Unwritten);
+        }
+        self.window.clear();
+        self.changed = false;
+        if stop == code::CALL {
+            let mut line = [0; 52];
+            slot.get(offset::NUMBER, &mut line);
+            let argument = |i: usize| frame::word(&line, offset::ARGUMENTS - offset::NUMBER + 8 * i);
+            self.stop = Stop::Call;
+            self.unread = true;
+            self.result = NO_RESULT;
+            let arguments = std::array::from_fn(argument);
+            self.window.open(arguments);
+            return Ok(Cause::Call { number: frame::half(&line, 0), arguments });
+        }
         let frame = Frame::at(&slot, slot.get_u64(offset::CONTEXT)).ok_or(PlatformError::Dead)?;
-        let signal = slot.word(offset::SIGNAL).load(Ordering::Acquire) as i32;
         self.registers = Registers {
             fs_base: slot.get_u64(offset::FS),
-            gs_base: slot.get_u64(offset::GS),
+            gs_base: own_base(&slot, slot.get_u64(offset::GS)),
             ..frame.registers(&slot)
         };
-        self.changed = false;
-        self.frame = Some(frame);
-        Ok((signal, frame.info(&slot)))
+        self.unread = false;
+        self.stop = Stop::Frame(frame);
+        Ok(Cause::Signal { signal: stop as i32, info: frame.info(&slot) })
     }
 
-    /// Waits for a thread that has just been born, or takes over one that another context has let go of: both stand in
-    /// their handler.
-    fn attach(&mut self) -> Result<Frame, PlatformError> {
-        if let Some(frame) = self.frame {
-            return Ok(frame);
+    /// Waits for a thread that has just been born, or takes over one that another context has let go of: it stands in its
+    /// handler, or in a call.
+    fn attach(&mut self) -> Result<(), PlatformError> {
+        if !matches!(self.stop, Stop::Unknown) {
+            return Ok(());
         }
         let (registers, changed) = (self.registers, self.changed);
-        if self.place()?.fresh {
-            self.await_stop()?;
+        let place = self.place()?;
+        if place.in_call {
+            self.stop = Stop::Call;
+        } else {
+            if place.fresh {
+                self.await_stop()?;
+            }
+            self.look()?;
         }
-        self.look()?;
         (self.registers, self.changed) = (registers, changed);
-        let frame = self.frame.ok_or(PlatformError::Dead)?;
-        frame.reset_extended_state(&self.place()?.slot);
-        Ok(frame)
+        Ok(())
+    }
+
+    /// Gives the thread the vector state of a new program, unless it has been given one.
+    fn leave_no_state_behind(&mut self) -> Result<(), PlatformError> {
+        if self.stale {
+            self.frame()?.reset_extended_state(&self.place()?.slot);
+            self.stale = false;
+        }
+        Ok(())
+    }
+
+    /// The frame of a thread that has stopped; one that makes a call is let into its handler first.
+    fn frame(&mut self) -> Result<Frame, PlatformError> {
+        self.attach()?;
+        if let Stop::Frame(frame) = self.stop {
+            return Ok(frame);
+        }
+        self.settle();
+        self.read_registers();
+        let registers = self.registers;
+        self.answer(action::FRAME)?;
+        self.await_stop()?;
+        self.look()?;
+        self.registers = registers;
+        self.changed = true;
+        match self.stop {
+            Stop::Frame(frame) => Ok(frame),
+            _ => Err(PlatformError::Dead),
+        }
+    }
+
+    /// Writes what the thread has not written. If that can't be, the call fails after all.
+    fn settle(&mut self) {
+        if self.window.settle().is_err() {
+            self.result = -(libc::EFAULT as i64) as u64;
+            if !self.unread && !self.changed {
+                self.registers.rax = self.result;
+            }
+        }
+    }
+
+    /// Reads the registers of a call, at the first need.
+    fn read_registers(&mut self) {
+        let Some(place) = self.place.as_ref().filter(|_| self.unread) else { return };
+        self.unread = false;
+        let registers = frame::general(&place.slot, offset::SAVED);
+        self.registers = Registers {
+            fs_base: place.slot.get_u64(offset::FS),
+            orig_rax: registers.rax,
+            rax: self.result,
+            ..registers
+        };
     }
 
     /// Lets the handler go on.
@@ -143,25 +253,32 @@ impl TrapContext {
         Ok(())
     }
 
-    fn run(&mut self) -> Result<Exit, PlatformError> {
-        let frame = self.attach()?;
-        if self.placement.is_none() {
-            // Not before: others than the thread that polls it may have looked at its registers.
-            self.placement = Some(Placement::new(self.place()?.thread.outer));
-        }
-        loop {
-            if self.kicks.take() {
-                return Ok(Exit::Kicked);
-            }
-            if self.kicks.enter() {
-                break;
-            }
-        }
+    /// Makes the registers those that the thread will have, as far as they were changed; what the answer must ask for.
+    fn put_registers(&mut self) -> Result<u32, PlatformError> {
         let slot = self.place()?.slot.clone();
+        if let Stop::Call = self.stop {
+            if !self.changed {
+                slot.put_u64(offset::RESULT, self.result);
+                return Ok(action::RETURN);
+            }
+            let r = &self.registers;
+            let bases = r.fs_base == slot.get_u64(offset::FS) && r.gs_base == 0;
+            // A jump to where no code can be must fault there.
+            if bases && r.rip < BASE_END {
+                frame::set_general(&slot, offset::SAVED, r);
+                slot.put_u64(offset::RESULT, r.rax);
+                return Ok(action::RETURN);
+            }
+        }
+        let frame = self.frame()?;
         let mut wanted = action::RETURN;
         if self.changed {
             frame.set_registers(&slot, &self.registers);
-            for (at, base) in [(offset::FS, self.registers.fs_base), (offset::GS, self.registers.gs_base)] {
+            let gs = match self.registers.gs_base {
+                0 if self.places.are_found_by_gs() => slot.address(),
+                base => base,
+            };
+            for (at, base) in [(offset::FS, self.registers.fs_base), (offset::GS, gs)] {
                 if slot.get_u64(at) != base {
                     slot.put_u64(at, if base < BASE_END { base } else { 0 });
                     wanted |= action::SET_BASES;
@@ -169,31 +286,114 @@ impl TrapContext {
             }
         }
         frame.make_sane(&slot);
+        Ok(wanted)
+    }
+
+    fn run(&mut self) -> Result<Exit, PlatformError> {
+        self.attach()?;
+        self.leave_no_state_behind()?;
+        if self.placement.is_none() {
+            // Not before: others than the thread that polls it may have looked at its registers.
+            self.placement = Some(Placement::new(self.place()?.thread.outer));
+        }
+        loop {
+            let wanted = self.put_registers()?;
+            loop {
+                if self.kicks.take() {
+                    return Ok(Exit::Kicked);
+                }
+                if self.kicks.enter() {
+                    break;
+                }
+            }
+            let exit = self.run_on(wanted);
+            self.kicks.leave();
+            if let Some(exit) = exit? {
+                return Ok(exit);
+            }
+        }
+    }
+
+    /// Lets the thread run until it stops; `None` if the application is not concerned.
+    fn run_on(&mut self, mut wanted: u32) -> Result<Option<Exit>, PlatformError> {
+        if !matches!(self.stop, Stop::Call) {
+            self.settle();
+        }
+        if self.window.close() {
+            wanted |= action::WRITE_PIECES;
+        }
         if let Some(placement) = &self.placement {
             placement.begin();
         }
         let began = Instant::now();
         let stopped = self.answer(wanted).and_then(|()| self.await_stop());
-        self.kicks.leave();
         let ran = began.elapsed();
         self.ran += ran;
         if let Some(placement) = &mut self.placement {
             placement.end(ran);
         }
         stopped?;
-        let (signal, info) = self.look()?;
-        Ok(self.exit_of(signal, info))
+        match self.look()? {
+            Cause::Unwritten => {
+                self.settle();
+                Ok(None)
+            }
+            Cause::Call { number, arguments } => {
+                Ok(Some(Exit::Syscall { abi: Abi::X86_64, number: u64::from(number), arguments }))
+            }
+            Cause::Signal { signal, info } => self.exit_of(signal, info),
+        }
     }
 
-    fn exit_of(&mut self, signal: i32, info: Info) -> Exit {
-        match signal {
+    fn exit_of(&mut self, signal: i32, info: Info) -> Result<Option<Exit>, PlatformError> {
+        let fault = info.code > 0
+            && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP);
+        let at = self.registers.rip;
+        let signal = if (Entry::Leave.address()..=Entry::Stopped.address()).contains(&at) {
+            // The call that it had made is done.
+            let slot = self.place()?.slot.clone();
+            let missed = slot.word(offset::MISSED).swap(0, Ordering::SeqCst) as i32;
+            let (fs_base, gs_base) = (self.registers.fs_base, self.registers.gs_base);
+            self.registers = Registers { fs_base, gs_base, ..frame::general(&slot, offset::SAVED) };
+            self.changed = true;
+            match signal {
+                _ if fault => return Ok(None),
+                libc::SIGSYS if missed == 0 => return Ok(None),
+                libc::SIGSYS => missed,
+                _ => signal,
+            }
+        } else if fault && at == Entry::First.address() {
+            // What looks like a slot's address in %gs is none; the call is then made as it stands.
+            self.registers.rip = self.registers.r11.wrapping_sub(2);
+            self.changed = true;
+            return Ok(None);
+        } else if let Some(standing) = self.places.patches().standing(at) {
+            // In a thunk, which the application knows nothing of: it stands at its call, or before the instruction before.
+            let stepped = signal == libc::SIGTRAP && info.code == TRAP_TRACE;
+            if stepped && !standing.moved {
+                return Ok(None);
+            }
+            self.registers.rip = if standing.moved { standing.call } else { standing.start };
+            self.changed = true;
+            // A thunk that has gone meanwhile.
+            if matches!(signal, libc::SIGSEGV | libc::SIGBUS) && fault && info.address == at {
+                return Ok(None);
+            }
+            signal
+        } else {
+            signal
+        };
+        Ok(Some(match signal {
             libc::SIGSYS if info.code == SYS_SECCOMP => {
                 let r = &mut self.registers;
                 let number = r.rax;
                 r.orig_rax = number;
-                r.rax = (-i64::from(libc::ENOSYS)) as u64;
+                r.rax = NO_RESULT;
                 self.changed = true;
                 let r = &self.registers;
+                if self.places.patches().count(r.rip) {
+                    self.hot = Some(r.rip.wrapping_sub(2));
+                }
                 let abi = if info.arch == AUDIT_ARCH_X86_64 { Abi::X86_64 } else { Abi::I386 };
                 Exit::Syscall { abi, number, arguments: [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9] }
             }
@@ -202,12 +402,29 @@ impl TrapContext {
                 self.kicks.take();
                 Exit::Kicked
             }
-            libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP if info.code > 0 => {
-                Exit::Exception { signal, code: info.code, address: info.address }
-            }
+            _ if fault => Exit::Exception { signal, code: info.code, address: info.address },
             _ => Exit::HostSignal { signal },
-        }
+        }))
     }
+}
+
+/// Why a thread has stopped.
+enum Cause {
+    Call {
+        number: u32,
+        arguments: [u64; 6],
+    },
+    Signal {
+        signal: i32,
+        info: Info,
+    },
+    /// It could not write what it was given.
+    Unwritten,
+}
+
+/// The base of %gs as the application knows it.
+fn own_base(slot: &Slot, base: u64) -> u64 {
+    if base == slot.address() { 0 } else { base }
 }
 
 impl Context for TrapContext {
@@ -223,38 +440,55 @@ impl Context for TrapContext {
 
     fn set_result(&mut self, value: u64) {
         self.registers.rax = value;
-        match (self.changed, self.frame, &self.place) {
-            (false, Some(frame), Some(place)) => frame.set_rax(&place.slot, value),
+        match (self.changed, self.stop, &self.place) {
+            (false, Stop::Frame(frame), Some(place)) => frame.set_rax(&place.slot, value),
+            (false, Stop::Call, _) => self.result = value,
             _ => self.changed = true,
         }
     }
 
+    fn set_constants(&mut self, constants: Option<&Constants>) {
+        match (constants, &self.place) {
+            (Some(values), Some(place)) if self.places.answers_constants() => constants::set(&place.slot, values),
+            (_, Some(place)) => constants::revoke(&place.slot),
+            _ => {}
+        }
+    }
+
+    fn take_hot_call(&mut self) -> Option<u64> {
+        self.hot.take()
+    }
+
     fn registers(&mut self) -> &Registers {
+        self.read_registers();
         &self.registers
     }
 
     fn registers_mut(&mut self) -> &mut Registers {
+        self.read_registers();
         self.changed = true;
         &mut self.registers
     }
 
     fn extended_state(&mut self) -> Vec<u8> {
-        let attached = self.attach();
-        match (attached, &self.place) {
+        let frame = self.leave_no_state_behind().and_then(|()| self.frame());
+        match (frame, &self.place) {
             (Ok(frame), Some(place)) => frame.extended_state(&place.slot).unwrap_or_default(),
             _ => Vec::new(),
         }
     }
 
     fn set_extended_state(&mut self, state: &[u8]) -> Result<(), PlatformError> {
-        let frame = self.attach()?;
-        frame.set_extended_state(&self.place()?.slot, state)
+        let frame = self.frame()?;
+        frame.set_extended_state(&self.place()?.slot, state)?;
+        self.stale = false;
+        Ok(())
     }
 
     fn reset_extended_state(&mut self) {
-        if let (Ok(frame), Some(place)) = (self.attach(), &self.place) {
-            frame.reset_extended_state(&place.slot);
-        }
+        self.stale = true;
+        // A thread that is gone needs none.
+        let _ = self.leave_no_state_behind();
     }
 
     fn extended_layout(&mut self) -> Option<ExtendedLayout> {
@@ -266,7 +500,7 @@ impl Context for TrapContext {
     fn return_from_frame(&mut self, _: u64, _: &Registers) {}
 
     fn stack_pointer(&mut self) -> u64 {
-        self.registers.rsp
+        self.registers().rsp
     }
 
     fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault> {
@@ -274,7 +508,7 @@ impl Context for TrapContext {
         if at.checked_add(4).is_none_or(|end| end > APPLICATION_END) || self.dead {
             return Err(fault);
         }
-        let exchanged = self.attach().and_then(|_| {
+        let exchanged = self.attach().and_then(|()| {
             let slot = self.place()?.slot.clone();
             slot.put_u64(offset::WORD, at);
             slot.word(offset::EXPECTED).store(expected, Ordering::Relaxed);
@@ -294,10 +528,28 @@ impl Context for TrapContext {
         }
     }
 
+    fn renew(&mut self) -> Result<(), PlatformError> {
+        let renewed = self.place.take().ok_or(PlatformError::Dead).and_then(|place| self.places.renew(place));
+        let place = renewed.inspect_err(|_| self.dead = true)?;
+        self.kicks.set_thread(place.thread.inner);
+        self.seen = place.seen;
+        self.stop = Stop::Unknown;
+        self.unread = false;
+        self.window.clear();
+        self.changed = true;
+        self.placement = None;
+        self.place = Some(place);
+        Ok(())
+    }
+
     fn on_death(&mut self, tell: Arc<dyn Fn() + Send + Sync>) {
         if let Some(place) = &self.place {
             self.places.mourn(&place.slot, tell);
         }
+    }
+
+    fn window(&self) -> Option<Arc<dyn Window>> {
+        Some(self.window.clone())
     }
 
     fn kicker(&self) -> Arc<dyn Kicker> {
@@ -340,6 +592,7 @@ impl Drop for TrapContext {
         if let Some(mut place) = self.place.take() {
             if attached && !self.dead {
                 place.seen = self.seen;
+                place.in_call = matches!(self.stop, Stop::Call);
                 place.fresh = false;
                 self.places.give_back(place);
             } else {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use parking_lot::Mutex;
 
-use super::space::{Places, Watched};
+use super::places::{Places, Watched};
 use crate::PlatformError;
 use crate::stub::process::Stub;
 

@@ -54,16 +54,62 @@ struct State {
     features: u64,
 }
 
-fn word(bytes: &[u8], at: usize) -> u64 {
+/// The u64 at this place of `bytes`.
+pub fn word(bytes: &[u8], at: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(word)
 }
 
-fn half(bytes: &[u8], at: usize) -> u32 {
+/// The u32 at this place of `bytes`.
+pub fn half(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[at..at + 4]);
     u32::from_le_bytes(word)
+}
+
+/// The registers that a `sigcontext` at this place of a slot begins with.
+pub fn general(slot: &Slot, at: usize) -> Registers {
+    let mut bytes = [0; 144];
+    slot.get(at, &mut bytes);
+    let at = |i: usize| word(&bytes, 8 * i);
+    Registers {
+        r8: at(0),
+        r9: at(1),
+        r10: at(2),
+        r11: at(3),
+        r12: at(4),
+        r13: at(5),
+        r14: at(6),
+        r15: at(7),
+        rdi: at(8),
+        rsi: at(9),
+        rbp: at(10),
+        rbx: at(11),
+        rdx: at(12),
+        rax: at(13),
+        rcx: at(14),
+        rsp: at(15),
+        rip: at(16),
+        eflags: at(17),
+        orig_rax: u64::MAX,
+        cs: 0x33,
+        ss: 0x2b,
+        ..Registers::default()
+    }
+}
+
+/// Replaces them.
+pub fn set_general(slot: &Slot, at: usize, r: &Registers) {
+    let words = [
+        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax, r.rcx, r.rsp,
+        r.rip, r.eflags,
+    ];
+    let mut bytes = [0; 144];
+    for (bytes, word) in bytes.chunks_exact_mut(8).zip(words) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    slot.put(at, &bytes);
 }
 
 impl Frame {
@@ -82,46 +128,12 @@ impl Frame {
 
     /// The registers; without the bases of %fs and %gs, which no frame has.
     pub fn registers(self, slot: &Slot) -> Registers {
-        let mut bytes = [0; 144];
-        slot.get(self.at + MCONTEXT, &mut bytes);
-        let at = |i: usize| word(&bytes, 8 * i);
-        Registers {
-            r8: at(0),
-            r9: at(1),
-            r10: at(2),
-            r11: at(3),
-            r12: at(4),
-            r13: at(5),
-            r14: at(6),
-            r15: at(7),
-            rdi: at(8),
-            rsi: at(9),
-            rbp: at(10),
-            rbx: at(11),
-            rdx: at(12),
-            rax: at(13),
-            rcx: at(14),
-            rsp: at(15),
-            rip: at(16),
-            eflags: at(17),
-            orig_rax: u64::MAX,
-            cs: 0x33,
-            ss: 0x2b,
-            ..Registers::default()
-        }
+        general(slot, self.at + MCONTEXT)
     }
 
     /// Replaces the registers.
     pub fn set_registers(self, slot: &Slot, r: &Registers) {
-        let words = [
-            r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax, r.rcx,
-            r.rsp, r.rip, r.eflags,
-        ];
-        let mut bytes = [0; 144];
-        for (bytes, word) in bytes.chunks_exact_mut(8).zip(words) {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
-        slot.put(self.at + MCONTEXT, &bytes);
+        set_general(slot, self.at + MCONTEXT, r);
     }
 
     /// Replaces rax alone.

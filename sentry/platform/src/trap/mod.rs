@@ -6,34 +6,71 @@
 //! neither ptrace nor any call on the thread, and one `rt_sigreturn` puts in place whatever it has decided.
 
 pub mod code;
+mod constants;
 mod context;
 mod deaths;
 mod frame;
 mod kick;
-mod slots;
-mod space;
+mod patch;
+mod places;
+pub mod slots;
+mod window;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use nix::fcntl::{FcntlArg, SealFlag};
 
-use crate::stub::birth::{Lead, Vdso};
+use crate::stub::birth::Lead;
+use crate::stub::layout;
+use crate::stub::orders::Order;
+use crate::stub::platform::OfLead;
 use crate::stub::process::Stub;
 use crate::stub::signals::LeadSignals;
-use crate::{AddressSpace, Platform, PlatformError};
-use space::{Shared, Space};
+use crate::stub::space::Space;
+use crate::{AheadTable, Platform, PlatformError};
+use patch::{Images, Patches};
+use places::{Places, Shared};
 
 /// HWCAP2_FSGSBASE: programs may set the bases of %fs and %gs themselves.
 const HWCAP2_FSGSBASE: u64 = 2;
 
-/// See the module.
-pub struct Trap {
-    lead: Arc<Stub>,
-    space: Mutex<Option<Arc<dyn AddressSpace>>>,
-    signals: LeadSignals,
-    /// Its end is that of the lead.
-    _life: OwnedFd,
+/// What makes calls faster than a trap; each can be left out, for tests and for measuring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lanes {
+    /// Call sites are patched.
+    pub patch: bool,
+    /// Calls that always answer the same are answered in the stub, where they are patched.
+    pub constants: bool,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self { patch: true, constants: true }
+    }
+}
+
+impl std::str::FromStr for Lanes {
+    type Err = String;
+
+    /// `patch=off,constants=off`, or a part of it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut lanes = Self::default();
+        for option in text.split(',').filter(|option| !option.is_empty()) {
+            let (name, value) = option.split_once('=').ok_or_else(|| format!("{option}: not NAME=on or NAME=off"))?;
+            let value = match value {
+                "on" => true,
+                "off" => false,
+                _ => return Err(format!("{option}: must be on or off")),
+            };
+            match name {
+                "patch" => lanes.patch = value,
+                "constants" => lanes.constants = value,
+                _ => return Err(format!("{name}: no such option (patch, constants)")),
+            }
+        }
+        Ok(lanes)
+    }
 }
 
 /// Why this host cannot run application code by traps; `None` if it can.
@@ -48,48 +85,62 @@ pub fn missing() -> Option<&'static str> {
     None
 }
 
-impl Trap {
-    /// The platform of a container whose lead was born for traps.
-    ///
-    /// # Errors
-    /// As the host refuses.
-    pub fn new(lead: Lead) -> Result<Arc<Self>, PlatformError> {
-        let (lead, signals, life) = Stub::from_lead(lead)?;
-        lead.signal_thread()?;
-        lead.watch_thread()?;
-        let ended = lead.pidfd().as_fd().try_clone_to_owned();
-        let ended = ended.map_err(|e| PlatformError::Host(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
-        let slots = slots::SlotFile::new()?;
-        let number = lead.stubs().share(slots.file())?;
-        let shared = Arc::new(Shared { slots, number, deaths: deaths::Deaths::new()? });
-        let space: Arc<dyn AddressSpace> = Arc::new(Space::new(lead.clone(), shared));
-        let signals = LeadSignals::new(signals, ended);
-        Ok(Arc::new(Self { lead, space: Mutex::new(Some(space)), signals, _life: life }))
+impl Lanes {
+    /// Those that this processor can have: the code that patched sites jump to needs BMI2.
+    fn possible(self) -> Self {
+        let patch = self.patch && std::is_x86_feature_detected!("bmi2");
+        Self { patch, constants: self.constants && patch }
     }
 }
 
-impl Platform for Trap {
-    fn name(&self) -> &'static str {
-        "trap"
-    }
+/// The platform of a container whose lead was born for traps, and whose threads copy ahead what this table says.
+///
+/// # Errors
+/// As the host refuses.
+pub fn start(lead: Lead, ahead: &AheadTable, lanes: Lanes) -> Result<Arc<dyn Platform>, PlatformError> {
+    let (lead, signals, life) = Stub::from_lead(lead)?;
+    show_table(&lead, ahead)?;
+    lead.signal_thread()?;
+    lead.watch_thread()?;
+    let ended = lead.pidfd().as_fd().try_clone_to_owned();
+    let ended = ended.map_err(|e| PlatformError::Host(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
+    let slots = slots::SlotFile::new()?;
+    let number = lead.stubs().share(slots.file())?;
+    let shared = Arc::new(Shared { slots, number, deaths: deaths::Deaths::new()?, lanes: lanes.possible() });
+    let patches = Patches::new(Arc::new(Images::default()));
+    let space = Arc::new(Space::new(lead.clone(), Places::new(lead.clone(), shared, patches)));
+    Ok(OfLead::new("trap", lead, space, LeadSignals::new(signals, ended), life))
+}
 
-    fn thread_per_task(&self) -> bool {
-        true
+/// Maps the table of what threads copy ahead of a call, which neither the stub nor its children can change.
+fn show_table(lead: &Stub, table: &AheadTable) -> Result<(), PlatformError> {
+    let host = |e: nix::Error| PlatformError::Host(e as i32);
+    let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC | nix::sys::memfd::MFdFlags::MFD_ALLOW_SEALING;
+    let file = nix::sys::memfd::memfd_create(c"ahead", flags).map_err(host)?;
+    let bytes = table.map(|ahead| ahead.0);
+    if nix::unistd::write(&file, &bytes).map_err(host)? != bytes.len() {
+        return Err(PlatformError::Host(libc::ENOSPC));
     }
+    let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    nix::fcntl::fcntl(&file, FcntlArg::F_ADD_SEALS(seals)).map_err(host)?;
+    let number = lead.stubs().share(file.as_fd())?;
+    let (prot, flags) = (libc::PROT_READ as u64, (libc::MAP_SHARED | libc::MAP_FIXED) as u64);
+    let map = Order::new(libc::SYS_mmap, &[layout::AHEAD, crate::PAGE_SIZE, prot, flags, number as u64, 0]);
+    lead.order(&[map])?;
+    lead.stubs().unshare(number);
+    Ok(())
+}
 
-    fn lead(&self) -> Option<Arc<dyn AddressSpace>> {
-        self.space.lock().take()
-    }
+#[cfg(test)]
+mod tests {
+    use super::Lanes;
 
-    fn next_lead_signal(&self) -> Option<i32> {
-        self.signals.next()
-    }
-
-    fn end(&self, status: u8) {
-        self.lead.exit(status);
-    }
-
-    fn host_vdso(&self) -> Option<Vdso> {
-        self.lead.stubs().vdso().cloned()
+    #[test]
+    fn lanes_are_named() {
+        assert_eq!("".parse(), Ok(Lanes { patch: true, constants: true }));
+        assert_eq!("patch=off,constants=on".parse(), Ok(Lanes { patch: false, constants: true }));
+        for wrong in ["patch", "patch=no", "spin=off"] {
+            assert!(wrong.parse::<Lanes>().is_err());
+        }
     }
 }

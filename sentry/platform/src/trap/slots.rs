@@ -1,5 +1,5 @@
-//! Slots: what a thread of the trap platform shares with the sentry. The first page is its mailbox, the others are the
-//! stack of its signal handler, on which the host leaves all registers of the application.
+//! Slots: what a thread of the trap platform shares with the sentry. The first page is its mailbox, the second the largest
+//! part of its window, the others are the stack of its signal handler, on which the host leaves all registers of the application.
 //!
 //! The application can write all of a slot at any time. What the sentry needs of it is copied once and then checked.
 
@@ -13,48 +13,77 @@ use parking_lot::Mutex;
 use crate::PlatformError;
 
 /// Size of a slot in bytes, to which it is also aligned.
-pub const SLOT: usize = 0x4000;
+pub const SLOT: usize = 0x8000;
 /// Where the handler's stack begins.
-pub const STACK: usize = 0x1000;
+pub const STACK: usize = 0x2000;
+/// The most bytes that an argument's memory has in the window.
+pub const AHEAD: usize = crate::Ahead::ARGUMENT;
+/// The most bytes that a buffer has in the window.
+pub const DATA: usize = crate::Ahead::BUFFER;
 /// The most slots of a sandbox.
 const SLOTS: usize = 16_384;
 
-/// Offsets in a mailbox, known to the stub's code.
+/// Offsets in a mailbox, known to the stub's code. What either side writes each time is in its first 64 bytes, one line
+/// of the cache.
 pub mod offset {
     /// How often the thread has stopped, a futex word: u32.
     pub const POSTED: usize = 0;
     /// How often it was answered, a futex word: u32.
     pub const ANSWERED: usize = 4;
+    /// The signal that stopped it, or a call without one: u32.
+    pub const STOP: usize = 8;
+    /// In an answer, what it asks for: u32.
+    pub const ACTION: usize = STOP;
+    /// The number of a call without a signal: u32.
+    pub const NUMBER: usize = 12;
+    /// Its arguments: six u64.
+    pub const ARGUMENTS: usize = 16;
+    /// In its answer, the result: u64.
+    pub const RESULT: usize = ARGUMENTS;
     /// The sentry sleeps on `POSTED`: u32.
-    pub const SENTRY_WAITS: usize = 8;
+    pub const SENTRY_WAITS: usize = 64;
     /// The thread sleeps on `ANSWERED`: u32.
-    pub const STUB_WAITS: usize = 12;
-    /// The signal that stopped it: u32.
-    pub const SIGNAL: usize = 16;
-    /// What the answer asks for: u32.
-    pub const ACTION: usize = 20;
+    pub const STUB_WAITS: usize = 68;
+    /// A signal that came during a call without one, to be told of at its end: u32.
+    pub const MISSED: usize = 72;
     /// Address of the ucontext: u64.
-    pub const CONTEXT: usize = 24;
+    pub const CONTEXT: usize = 80;
     /// Base of %fs: u64.
-    pub const FS: usize = 32;
+    pub const FS: usize = 88;
     /// Base of %gs: u64.
-    pub const GS: usize = 40;
+    pub const GS: usize = 96;
     /// The word to be exchanged: u64.
-    pub const WORD: usize = 48;
+    pub const WORD: usize = 104;
     /// What it must be: u32.
-    pub const EXPECTED: usize = 56;
+    pub const EXPECTED: usize = 112;
     /// What it shall become: u32.
-    pub const NEW: usize = 60;
+    pub const NEW: usize = 116;
     /// What it was: u32.
-    pub const FOUND: usize = 64;
+    pub const FOUND: usize = 120;
     /// It could not be accessed: u32.
-    pub const FAULTED: usize = 68;
-    /// What the thread's process uses (`struct rusage`): 144 bytes.
-    pub const USAGE: usize = 512;
+    pub const FAULTED: usize = 124;
     /// The handler's stack (`stack_t`): 24 bytes.
     pub const ALTSTACK: usize = 128;
     /// The signals that the application blocks on the host, which are none: u64.
     pub const MASK: usize = 160;
+    /// The registers of such a call, as a `sigcontext` begins: 18 u64.
+    pub const SAVED: usize = 192;
+    /// Values that calls always answer, each a u32; the first is not one of them, but whether the others hold.
+    pub const CONSTANTS: usize = 384;
+    /// By the number of a call, which of them it answers: a u8 each, 0 for none.
+    pub const CONSTANT_OF: usize = 2560;
+    /// What the thread's process uses (`struct rusage`): 144 bytes.
+    pub const USAGE: usize = 512;
+    /// What of a call's arguments the thread has copied: u32.
+    pub const AHEAD: usize = 704;
+    /// How many pieces the thread is to write: u32.
+    pub const PIECE_COUNT: usize = 708;
+    /// Where to, how much (u32), and where it lies in the slot (u32), of each.
+    pub const PIECES: usize = 720;
+    /// What the arguments point to, 256 bytes each.
+    pub const ARGUMENT_DATA: usize = 1024;
+    /// A buffer that the call reads, or what it writes.
+    pub const DATA: usize = 0x1000;
 }
 
 /// The memory file with all slots of a sandbox.
@@ -137,7 +166,8 @@ pub struct Slot {
 impl Slot {
     /// Makes its mailbox that of a thread which is yet to be born.
     pub fn reset(&self) {
-        self.put(0, &[0; 256]);
+        self.put(0, &[0; offset::DATA]);
+        super::constants::prepare(self);
         // struct stack_t: ss_sp, ss_flags, ss_size.
         self.put_u64(offset::ALTSTACK, self.address + STACK as u64);
         self.put_u64(offset::ALTSTACK + 16, (SLOT - STACK) as u64);
@@ -199,6 +229,12 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        // What it holds is no business of another process.
+        // SAFETY: zeroes this slot's part of the mapping, to which nobody refers any more.
+        let removed = unsafe { libc::madvise(self.file.base.add(self.index * SLOT).cast(), SLOT, libc::MADV_REMOVE) };
+        if removed < 0 {
+            self.put(0, &[0; SLOT]);
+        }
         self.file.free.lock().push(self.index);
     }
 }

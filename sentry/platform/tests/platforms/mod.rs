@@ -21,7 +21,7 @@ fn cx() -> Cx<'static> {
 }
 
 pub const CODE: u64 = 0x40_0000;
-const DATA: u64 = 0x50_0000;
+pub const DATA: u64 = 0x50_0000;
 
 fn map(space: &dyn AddressSpace, at: u64, protection: Protection) {
     let change = Change::Map { at, len: 4096, protection, source: Source::Anonymous, populate: false };

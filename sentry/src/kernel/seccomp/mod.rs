@@ -202,8 +202,10 @@ pub fn install(task: &Arc<Task>, filter: Arc<Filter>, synchronise: bool) -> Resu
         return Ok(Err(other.tid()));
     }
     task.filters.add(filter)?;
+    task.constants_changed();
     for other in others {
         other.filters.inherit(&task.filters);
+        other.constants_changed();
         if task.no_new_privileges.load(Ordering::Relaxed) {
             other.no_new_privileges.store(true, Ordering::Relaxed);
         }

@@ -1,22 +1,24 @@
-//! An address space in a stub, and the places of its threads.
+//! The threads of a stub, each at a place of its own.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::Lanes;
 use super::code::{Entry, action};
 use super::context::TrapContext;
 use super::deaths::Deaths;
 use super::kick;
+use super::patch::Patches;
 use super::slots::{self, SLOT, Slot, SlotFile, offset};
 use crate::stub::layout;
 use crate::stub::orders::Order;
 use crate::stub::process::{HostThread, Stub};
-use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Title, Users};
+use crate::stub::space::Threads;
+use crate::{Change, Context, MemoryFault, PlatformError, Text};
 
 /// So many threads that no task uses are kept for the next ones: each has its filter already.
 const IDLE: usize = 16;
@@ -34,6 +36,8 @@ pub struct Shared {
     pub number: i32,
     /// Tells of the ends of stubs.
     pub deaths: Deaths,
+    /// What makes calls faster.
+    pub lanes: Lanes,
 }
 
 /// A thread of a stub and its slot.
@@ -46,12 +50,15 @@ pub struct Place {
     pub seen: u32,
     /// It has not stopped yet.
     pub fresh: bool,
+    /// It stands in a call without a signal, not in its handler.
+    pub in_call: bool,
 }
 
 /// The places of a stub.
 pub struct Places {
     stub: Arc<Stub>,
     shared: Arc<Shared>,
+    patches: Patches,
     state: Mutex<State>,
 }
 
@@ -72,8 +79,9 @@ struct State {
 }
 
 impl Places {
-    fn new(stub: Arc<Stub>, shared: Arc<Shared>) -> Arc<Self> {
-        let places = Arc::new(Self { stub, shared, state: Mutex::default() });
+    /// Those of `stub`, which has no threads yet.
+    pub fn new(stub: Arc<Stub>, shared: Arc<Shared>, patches: Patches) -> Arc<Self> {
+        let places = Arc::new(Self { stub, shared, patches, state: Mutex::default() });
         places.shared.deaths.watch(&places.stub, &places);
         places
     }
@@ -116,10 +124,30 @@ impl Places {
             Some(slot) => (slot, Vec::new()),
             None => self.map_slot()?,
         };
+        self.bear(slot, &orders)
+    }
+
+    /// A new thread in a slot that no other has, after these orders.
+    fn bear(&self, slot: Arc<Slot>, orders: &[Order]) -> Result<Place, PlatformError> {
         slot.reset();
-        let thread = self.stub.bear_thread(&orders, Entry::Thread.address(), slot.address() + SLOT as u64)?;
+        let thread = self.stub.bear_thread(orders, Entry::Thread.address(), slot.address() + SLOT as u64)?;
         self.state.lock().used += 1;
-        Ok(Place { slot, thread, seen: 0, fresh: true })
+        Ok(Place { slot, thread, seen: 0, fresh: true, in_call: false })
+    }
+
+    /// The patched texts.
+    pub fn patches(&self) -> &Patches {
+        &self.patches
+    }
+
+    /// Whether %gs of a thread whose application has asked for none is the address of its slot.
+    pub fn are_found_by_gs(&self) -> bool {
+        self.shared.lanes.patch
+    }
+
+    /// Whether calls that always answer the same are answered in the stub.
+    pub fn answers_constants(&self) -> bool {
+        self.shared.lanes.constants
     }
 
     /// A new slot, and the orders that put it in place.
@@ -175,9 +203,27 @@ impl Places {
         state.free.extend(gone.into_iter().map(|place| place.slot));
     }
 
-    /// Makes sure that no other thread than that of one context lives: what a program left behind must not run in the
-    /// memory of the next, which may have other rights.
-    fn be_alone(&self) -> Result<(), PlatformError> {
+    /// Another thread for a context's, in whose registers nothing is left of the program that was there before: what the
+    /// old one's slot says may be forged, and it stand elsewhere.
+    ///
+    /// # Errors
+    /// `Dead` if the old one does not end.
+    pub fn renew(&self, place: Place) -> Result<Place, PlatformError> {
+        let slot = place.slot.clone();
+        {
+            let mut state = self.state.lock();
+            state.used -= 1;
+            place.end();
+            state.ended.push(place);
+        }
+        self.wait_for_ends(0)?;
+        self.state.lock().free.retain(|free| !Arc::ptr_eq(free, &slot));
+        self.bear(slot, &[])
+    }
+
+    /// Makes sure that no other threads live than those of so many contexts: what a program left behind must not run in
+    /// the memory of the next, which may have other rights.
+    fn wait_for_ends(&self, contexts: usize) -> Result<(), PlatformError> {
         let by = Instant::now() + PATIENCE;
         loop {
             let alone = {
@@ -188,12 +234,12 @@ impl Places {
                     ended.push(place);
                 }
                 self.collect(&mut state);
-                state.used <= 1 && state.ended.is_empty()
+                state.used <= contexts && state.ended.is_empty()
             };
             if alone {
                 return Ok(());
             }
-            if Instant::now() > by {
+            if self.stub.is_dead() || Instant::now() > by {
                 self.stub.kill();
                 return Err(PlatformError::Dead);
             }
@@ -210,101 +256,47 @@ impl Place {
     }
 }
 
-/// See the module. Orders to the mapper block the calling thread, which serves one task only.
-pub struct Space {
-    stub: Arc<Stub>,
-    places: Arc<Places>,
-}
-
-impl Space {
-    /// The address space of `stub`.
-    pub fn new(stub: Arc<Stub>, shared: Arc<Shared>) -> Self {
-        let places = Places::new(stub.clone(), shared);
-        Self { stub, places }
+impl Threads for Arc<Places> {
+    fn of_fork(&self, stub: Arc<Stub>) -> Self {
+        Places::new(stub, self.shared.clone(), self.patches.copy())
     }
-}
 
-impl Drop for Space {
-    fn drop(&mut self) {
-        // The lead outlives its address space, and ends with the sandbox.
-        if !self.stub.is_lead() {
-            self.kill();
+    fn context(&self, stub: &Arc<Stub>) -> Result<Box<dyn Context>, PlatformError> {
+        Ok(Box::new(TrapContext::new(stub.clone(), self.clone(), self.take()?)))
+    }
+
+    fn be_alone(&self) -> Result<(), PlatformError> {
+        self.wait_for_ends(1)
+    }
+
+    fn was_cleared(&self) {
+        self.patches.clear();
+    }
+
+    fn apply(&self, stub: &Stub, changes: &[Change]) -> Result<(), (usize, PlatformError)> {
+        let mut all = self.patches.give_way(changes);
+        if all.is_empty() {
+            return stub.apply(changes);
         }
-    }
-}
-
-impl AddressSpace for Space {
-    fn poll_apply(
-        &self,
-        _: &mut std::task::Context<'_>,
-        changes: &[Change],
-    ) -> Poll<Result<(), (usize, PlatformError)>> {
-        Poll::Ready(self.stub.apply(changes))
+        let before = all.len();
+        all.extend_from_slice(changes);
+        stub.apply(&all).map_err(|(i, error)| (i.saturating_sub(before), error))
     }
 
-    fn poll_fork(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Arc<dyn AddressSpace>, PlatformError>> {
-        let shared = self.places.shared.clone();
-        Poll::Ready(self.stub.fork().map(|stub| Arc::new(Self::new(stub, shared)) as Arc<dyn AddressSpace>))
+    fn hasten(&self, stub: &Stub, text: &Text) -> Result<(), PlatformError> {
+        if !self.shared.lanes.patch {
+            return Ok(());
+        }
+        self.patches.patch(text, |changes| stub.apply(changes))
     }
 
-    fn poll_clear(&self, _: &mut std::task::Context<'_>) -> Poll<Result<(), PlatformError>> {
-        Poll::Ready(self.places.be_alone().and_then(|()| self.stub.clear()))
+    fn read(&self, stub: &Stub, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
+        let result = stub.read(from, to);
+        self.patches.disguise(from, to, result)
     }
 
-    fn poll_context(&self, _: &mut std::task::Context<'_>) -> Poll<Result<Box<dyn Context>, PlatformError>> {
-        Poll::Ready(
-            self.places.take().map(|place| {
-                Box::new(TrapContext::new(self.stub.clone(), self.places.clone(), place)) as Box<dyn Context>
-            }),
-        )
-    }
-
-    fn set_title(&self, title: &Title) {
-        self.stub.set_title(title);
-    }
-
-    fn set_name(&self, name: &[u8]) {
-        self.stub.set_name(name);
-    }
-
-    fn set_users(&self, users: Users) {
-        self.stub.set_users(users);
-    }
-
-    fn leave_session(&self) {
-        self.stub.leave_session();
-    }
-
-    fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
-        self.stub.read(from, to)
-    }
-
-    fn write(&self, to: u64, from: &[u8]) -> Result<(), MemoryFault> {
-        self.stub.write(to, from)
-    }
-
-    fn cpu_time(&self) -> Duration {
-        self.stub.cpu_time()
-    }
-
-    fn peak_resident_bytes(&self) -> Option<u64> {
-        Some(self.stub.peak_resident_bytes()).filter(|&bytes| bytes > 0)
-    }
-
-    fn minor_faults(&self) -> u64 {
-        self.stub.minor_faults()
-    }
-
-    fn pid_hint(&self) -> Option<u32> {
-        u32::try_from(self.stub.inner_pid()).ok()
-    }
-
-    fn host_pid(&self) -> Option<u32> {
-        u32::try_from(self.stub.host_pid()).ok()
-    }
-
-    fn kill(&self) {
-        self.stub.kill();
+    fn close(&self) {
+        // Who waits for a thread hears of the stub's end.
     }
 }
 
