@@ -11,10 +11,13 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let code = match arguments.next().as_deref() {
-        Some(sandbox::SENTRY_ROLE) => sandbox::sentry::main(arguments.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
+    let role = arguments.next();
+    let mut tries = || arguments.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let code = match role.as_deref() {
+        Some(sandbox::SENTRY_ROLE) => sandbox::sentry::main(tries()),
         Some(sandbox::GOFER_ROLE) => sandbox::gofer::main(),
         Some(sandbox::SHEPHERD_ROLE) => sandbox::shepherd::main(),
+        Some(sandbox::SELF_TEST_ROLE) => sandbox::platform::main(tries()),
         _ => commands::main(),
     };
     ExitCode::from(code)

@@ -14,7 +14,7 @@ use crate::log::Log;
 use crate::sandbox::boot::{GoferRoot, LeadPlan};
 use crate::sandbox::foreground::{self, Foreground};
 use crate::sandbox::launch::{Plan, RootPlan};
-use crate::sandbox::users;
+use crate::sandbox::{platform, users};
 use crate::state::State;
 
 const RDONLY: u64 = 1;
@@ -187,7 +187,7 @@ impl Do {
             roots,
             join: Vec::new(),
             user_namespace: None,
-            platform: global.platform.clone(),
+            platform: platform::choose(&global.platform)?.into(),
             platform_options: global.platform_options.join(","),
             unlisted: global.unlisted,
             mapped: false,

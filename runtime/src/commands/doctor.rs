@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Outcome, print};
 use crate::cgroup;
-use crate::sandbox::{privilege, users};
+use crate::sandbox::{platform, privilege, users};
 use crate::state::in_user_namespace;
 
 /// Say what this host offers, what is picked, and what is missing
@@ -57,14 +57,7 @@ fn examine() -> Vec<Finding> {
         control_groups(),
         sentry_user(),
         kvm(),
-        Finding {
-            what: "platform",
-            found: match moat_platform::trap::missing() {
-                None => "ptrace, which works on any Linux; --platform=trap can be chosen".into(),
-                Some(missing) => format!("ptrace, which works on any Linux; trap is not possible: {missing}"),
-            },
-            verdict: Verdict::Good,
-        },
+        platform(),
     ]
 }
 
@@ -162,6 +155,14 @@ fn sentry_user() -> Finding {
             ),
         },
     }
+}
+
+fn platform() -> Finding {
+    let found = match platform::trap_is_missing() {
+        None => "ptrace, which works on any Linux; trap passes its self-test: --platform=trap is faster".into(),
+        Some(missing) => format!("ptrace, which works on any Linux; trap is not possible: {missing}"),
+    };
+    Finding { what: "platform", found, verdict: Verdict::Good }
 }
 
 fn kvm() -> Finding {

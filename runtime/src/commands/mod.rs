@@ -29,6 +29,7 @@ use moat_sentry::control::config::Network;
 
 use crate::log::{Format, Log};
 use crate::sandbox::confine::Unlisted;
+use crate::sandbox::platform;
 use crate::state::{OCI_VERSION, Root};
 
 /// An OCI runtime that gives each container its own kernel
@@ -133,15 +134,7 @@ impl Global {
     }
 
     fn check(&self) -> Result<()> {
-        match self.platform.as_str() {
-            "auto" | "ptrace" => {}
-            "trap" => {
-                if let Some(missing) = moat_platform::trap::missing() {
-                    bail!("--platform=trap: {missing}; --platform=ptrace works on any Linux");
-                }
-            }
-            other => bail!("--platform={other}: not a platform of this build (auto, ptrace, trap)"),
-        }
+        platform::choose(&self.platform)?;
         if let Err(error) = self.platform_options.join(",").parse::<moat_platform::trap::Lanes>() {
             bail!("--platform-option={error}");
         }

@@ -17,6 +17,7 @@ pub mod launch;
 pub mod lead;
 pub mod make;
 pub mod network;
+pub mod platform;
 pub mod privilege;
 pub mod rootless;
 pub mod sentry;
@@ -31,3 +32,5 @@ pub const SENTRY_ROLE: &str = "sandbox-process";
 pub const GOFER_ROLE: &str = "gofer-process";
 /// The hidden verb of a shepherd.
 pub const SHEPHERD_ROLE: &str = "exec-process";
+/// The hidden verb of the trap platform's self-test.
+pub const SELF_TEST_ROLE: &str = "self-test-process";

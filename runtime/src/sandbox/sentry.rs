@@ -4,7 +4,6 @@
 //! capabilities; afterwards there is nothing left to be had by them.
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +15,9 @@ use nix::errno::Errno;
 use nix::sched::CloneFlags;
 
 use super::boot::{Boot, Go, Report};
+use super::platform::{find_layout, interception};
 use super::socket::Socket;
 use super::{confine, lead, network, privilege, server, users};
-
-/// How often the program is executed again if the stack lies where the stub has its addresses.
-const LAYOUT_TRIES: u32 = 8;
 
 struct Failure {
     errno: i32,
@@ -47,13 +44,7 @@ fn platform(what: &str) -> impl FnOnce(moat_platform::PlatformError) -> Failure 
 
 /// The role's main function. `tries` counts how often it was executed again.
 pub fn main(tries: u32) -> u8 {
-    if !birth::layout_is_free() && tries < LAYOUT_TRIES {
-        let next = (tries + 1).to_string();
-        let error =
-            std::process::Command::new("/proc/self/exe").arg0("moat-sentry").args([super::SENTRY_ROLE, &next]).exec();
-        eprintln!("moat: sentry: {error}");
-        return 1;
-    }
+    find_layout(super::SENTRY_ROLE, "moat-sentry", tries);
     privilege::close_inherited_files();
     let _ = nix::sys::prctl::set_name(c"moat-sentry");
     let maker = match take_standard_input() {
@@ -212,14 +203,6 @@ fn bear_lead(
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     })?;
     Ok((newborn, go))
-}
-
-/// What `--platform` stands for.
-fn interception(platform: &str) -> Interception {
-    match platform {
-        "trap" => Interception::Trap,
-        _ => Interception::Ptrace,
-    }
 }
 
 fn write_map(pid: i32, name: &str, lines: &str) -> Result<(), Failure> {

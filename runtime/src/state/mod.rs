@@ -340,7 +340,7 @@ fn parse(path: &Path) -> Result<State> {
 
 /// /run/moat, or below XDG_RUNTIME_DIR for an ordinary user and for the root of one's user namespace, as runc has it; the
 /// latter calls itself root at times, and is told by what it may write to.
-fn default_root() -> PathBuf {
+pub fn default_root() -> PathBuf {
     let usual = PathBuf::from("/run/moat");
     let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").filter(|d| !d.is_empty()) else { return usual };
     let ordinary = !nix::unistd::geteuid().is_root();

@@ -14,6 +14,7 @@
 
 pub mod ptrace;
 pub mod registers;
+pub mod selftest;
 pub mod stub;
 pub mod trap;
 
