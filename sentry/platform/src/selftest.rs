@@ -6,7 +6,7 @@ use std::task::{Context as Cx, Poll, Waker};
 
 use crate::stub::{Interception, birth};
 use crate::trap;
-use crate::{AddressSpace, Ahead, Change, Context, Exit, Platform, Protection, Source};
+use crate::{AddressSpace, Ahead, Change, Context, Exit, Protection, Source};
 
 /// Where the test's code lies in its stub.
 const CODE: u64 = 0x40_0000;
