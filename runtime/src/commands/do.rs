@@ -15,7 +15,7 @@ use crate::sandbox::boot::{GoferRoot, LeadPlan};
 use crate::sandbox::foreground::{self, Foreground};
 use crate::sandbox::launch::{Plan, RootPlan};
 use crate::sandbox::{platform, users};
-use crate::state::State;
+use crate::state::{Root, State};
 
 const RDONLY: u64 = 1;
 const NOSUID: u64 = 2;
@@ -61,13 +61,14 @@ impl Do {
     }
 
     fn try_run(self, global: &Global, log: &Log) -> Result<u8> {
-        let id = format!("do-{}", std::process::id());
+        let root = global.state_root();
+        let id = free_id(&root);
         crate::sandbox::rootless::enter()?;
         let trace = global.trace()?;
         let plan = self.plan(&id, global)?;
         let state = State::new(&id, "/".into(), "/".into(), BTreeMap::new());
         foreground::run(Foreground {
-            root: &global.state_root(),
+            root: &root,
             state,
             plan,
             resources: None,
@@ -244,6 +245,14 @@ fn code_of(message: &str) -> u8 {
     }
 }
 
+/// A name that no container has: one that was killed together with all who could have tidied up may have left that of its
+/// process number behind.
+fn free_id(root: &Root) -> String {
+    let first = format!("do-{}", std::process::id());
+    let others = (2..).map(|n| format!("{first}-{n}"));
+    std::iter::once(first.clone()).chain(others).find(|id| root.directory(id).is_err()).unwrap_or(first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,5 +273,14 @@ mod tests {
         assert!(parse_volume("/tmp:x").is_err());
         assert!(parse_volume("/tmp:/x:zz").is_err());
         assert!(parse_volume("/nonexistent:/x").is_err());
+    }
+
+    #[test]
+    fn a_name_that_is_left_behind_is_not_taken() {
+        let place = tempfile::tempdir().unwrap();
+        let root = Root::new(Some(place.path()));
+        let first = free_id(&root);
+        std::fs::create_dir(place.path().join(&first)).unwrap();
+        assert_eq!(free_id(&root), format!("{first}-2"));
     }
 }
