@@ -69,7 +69,8 @@ fn with_rw_the_host_is_changed() {
     let place = Place::new();
     let file = format!("/var/tmp/moat-rw-{}", std::process::id());
     let script = format!("echo written > {file}");
-    assert_eq!(place.run(&["do", "--no-tty", "--rw", "--", "sh", "-c", &script]).code, 0);
+    let said = place.run(&["do", "--no-tty", "--rw", "--", "sh", "-c", &script]);
+    assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "written\n");
     std::fs::remove_file(file).unwrap();
 }
