@@ -161,9 +161,7 @@ fn a_stub_that_is_killed_in_its_sleep_is_a_killed_process() {
 }
 
 fn parent(pid: i32) -> i32 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("PPid:"));
-    line.and_then(|l| l.trim().parse().ok()).unwrap_or(0)
+    moat_tests::process::number(pid as u64, "PPid:") as i32
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use moat_tests::bundle::Bundle;
+use moat_tests::process::number;
 use moat_tests::said::Said;
 use serde_json::{Value, json};
 
@@ -78,12 +79,6 @@ fn process(pid: u64) -> Process {
     Process { pid, started: stat(pid).get(STARTED).cloned().unwrap_or_default() }
 }
 
-fn field(pid: u64, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-    line.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
-}
-
 impl Sandbox {
     pub fn start(programs: &Programs) -> Self {
         let bundle = Bundle::new(&["victim"]);
@@ -150,7 +145,7 @@ impl Sandbox {
     }
 
     fn used(&self) -> Use {
-        let sum = |name: &str| self.helpers.iter().map(|helper| field(helper.pid, name)).sum();
+        let sum = |name: &str| self.helpers.iter().map(|helper| number(helper.pid, name)).sum();
         let descriptors = |pid| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
         let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
         let own = namespace(&self.lead.to_string());

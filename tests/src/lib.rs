@@ -5,5 +5,6 @@ pub mod busybox;
 pub mod container;
 pub mod debian;
 pub mod person;
+pub mod process;
 pub mod run;
 pub mod said;

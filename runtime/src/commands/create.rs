@@ -13,7 +13,6 @@ use crate::log::Log;
 use crate::sandbox::console::Pty;
 use crate::sandbox::foreground::standard_streams;
 use crate::sandbox::make::{Make, destroy, make};
-use crate::sandbox::platform;
 use crate::state::{Container, State};
 
 /// Create a container from a bundle; its process waits for `start`
@@ -75,7 +74,7 @@ impl Prepared {
         let extra = preserved(flags.preserve_fds + listen)?;
         let bundle = Bundle::load(&flags.bundle)?;
         let options = Options {
-            platform: platform::choose(&global.platform)?.into(),
+            platform: global.platform.clone(),
             platform_options: global.platform_options.join(","),
             unlisted: global.unlisted,
             network: global.network.map(Into::into),

@@ -14,7 +14,7 @@ use crate::log::Log;
 use crate::sandbox::boot::{GoferRoot, LeadPlan};
 use crate::sandbox::foreground::{self, Foreground};
 use crate::sandbox::launch::{Plan, RootPlan};
-use crate::sandbox::{platform, users};
+use crate::sandbox::users;
 use crate::state::{Root, State};
 
 const RDONLY: u64 = 1;
@@ -188,7 +188,7 @@ impl Do {
             roots,
             join: Vec::new(),
             user_namespace: None,
-            platform: platform::choose(&global.platform)?.into(),
+            platform: global.platform.clone(),
             platform_options: global.platform_options.join(","),
             unlisted: global.unlisted,
             mapped: false,

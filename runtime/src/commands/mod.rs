@@ -133,8 +133,9 @@ impl Global {
         })
     }
 
-    fn check(&self) -> Result<()> {
-        platform::choose(&self.platform)?;
+    /// Checks what all verbs take, and puts in place of the platform's name which one that is here.
+    fn resolve(&mut self) -> Result<()> {
+        self.platform = platform::choose(&self.platform)?.into();
         if let Err(error) = self.platform_options.join(",").parse::<moat_platform::trap::Lanes>() {
             bail!("--platform-option={error}");
         }
@@ -200,7 +201,7 @@ const ALL_CAPABILITIES: u64 = moat_abi::capability::CapabilitySet::all().bits();
 /// Parses the command line and does what it says; the exit code.
 pub fn main() -> u8 {
     let cli = Cli::parse();
-    let global = cli.global;
+    let mut global = cli.global;
     if cli.version {
         println!("moat version {}\nspec: {OCI_VERSION}", env!("CARGO_PKG_VERSION"));
         return 0;
@@ -210,7 +211,7 @@ pub fn main() -> u8 {
         return 1;
     };
     let log = Log { file: global.log.clone(), format: global.log_format, debug: global.debug };
-    let checked = log.check().and_then(|()| global.check()).map_err(Failure::from);
+    let checked = log.check().and_then(|()| global.resolve()).map_err(Failure::from);
     let outcome = checked.and_then(|()| match verb {
         Verb::Create(verb) => verb.run(&global, &log),
         Verb::Start(verb) => verb.run(&global, &log),

@@ -35,17 +35,12 @@ struct Kept {
 pub fn choose(wanted: &str) -> Result<&'static str> {
     match wanted {
         "auto" | "ptrace" => Ok("ptrace"),
-        "trap" => match kept().unwrap_or_else(tested) {
+        "trap" => match kept().unwrap_or_else(trap_is_missing) {
             None => Ok("trap"),
             Some(missing) => bail!("--platform=trap: {missing}; --platform=ptrace works on any Linux"),
         },
         other => bail!("--platform={other}: not a platform of this build (auto, ptrace, trap)"),
     }
-}
-
-/// Why the trap platform does not work on this host, tested anew; `None` if it does.
-pub fn trap_is_missing() -> Option<String> {
-    tested()
 }
 
 /// How a platform intercepts calls.
@@ -96,8 +91,8 @@ fn kept() -> Option<Option<String>> {
     (holds_for()? == (kept.boot, kept.program)).then_some(kept.missing)
 }
 
-/// Tests, and keeps the result where that is possible.
-fn tested() -> Option<String> {
+/// Why the trap platform does not work on this host, tested anew and kept where that is possible; `None` if it does.
+pub fn trap_is_missing() -> Option<String> {
     let missing = test();
     if let Some((boot, program)) = holds_for() {
         // Others may look meanwhile. Without the file the next verb tests again.

@@ -46,12 +46,8 @@ impl HostFile {
         let file = Self { memory: true, ..Self::new(file) };
         let mut offset = 0;
         for part in parts {
-            let mut left = *part;
-            while !left.is_empty() {
-                let n = file.write_at(left, offset)?;
-                left = &left[n..];
-                offset += n as u64;
-            }
+            file.write_all_at(part, offset)?;
+            offset += part.len() as u64;
         }
         let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
         fcntl(&file.fd, FcntlArg::F_ADD_SEALS(seals)).map_err(|e| e as i32)?;
@@ -90,6 +86,21 @@ impl HostFile {
     /// The host's errno.
     pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize, i32> {
         nix::sys::uio::pwrite(&self.fd, buf, offset as i64).map_err(|e| e as i32)
+    }
+
+    /// Writes the whole of `buf` at `offset`. A write to a memory file is short only when the host runs out of memory.
+    ///
+    /// # Errors
+    /// The host's errno, `ENOSPC` where it writes nothing.
+    pub fn write_all_at(&self, buf: &[u8], offset: u64) -> Result<(), i32> {
+        let mut done = 0;
+        while done < buf.len() {
+            match self.write_at(&buf[done..], offset + done as u64)? {
+                0 => return Err(libc::ENOSPC),
+                n => done += n,
+            }
+        }
+        Ok(())
     }
 
     /// Flushes to disk: `fsync`, or with `data_only` `fdatasync`.

@@ -2,13 +2,11 @@
 
 mod platforms;
 
-use std::time::Instant;
-
 use moat_platform::stub::Interception;
 use moat_platform::trap::code::Entry;
 use moat_platform::trap::{self, Lanes};
 use moat_platform::{AddressSpace, Ahead, AheadTable, Exit, Registers};
-use platforms::{CODE, DATA, GETPID_LOOP, context, load, run};
+use platforms::{CODE, DATA, GETPID_LOOP, context, load, run, time_calls};
 
 fn an_ended_thread_is_used_again(space: &dyn AddressSpace) {
     load(space, GETPID_LOOP);
@@ -181,15 +179,7 @@ fn a_thread_that_ends_in_a_call_is_used_again(space: &dyn AddressSpace) {
 }
 
 fn how_long_a_call_takes_without_a_trap(space: &dyn AddressSpace) {
-    load(space, &calls());
-    let mut context = context(space);
-    let began = Instant::now();
-    const CALLS: u32 = 20_000;
-    for _ in 0..CALLS {
-        run(&mut *context);
-        context.set_result(1);
-    }
-    println!("getpid without a trap: {:?} a call", began.elapsed() / CALLS);
+    time_calls("getpid without a trap", space, &calls());
 }
 
 /// Number of a call that has memory of its arguments 0 and 3 copied ahead.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use moat_platform::{Protection, Window};
 
 use super::MemoryManager;
+use crate::sync::{Mutex, Rank};
 use crate::syscalls::table;
 
 /// The memory of the calls that a task makes.
@@ -13,13 +14,13 @@ pub struct CallMemory {
     memory: Arc<MemoryManager>,
     window: Arc<dyn Window>,
     /// Number and arguments of the call under way.
-    call: parking_lot::Mutex<Option<(u64, [u64; 6])>>,
+    call: Mutex<Option<(u64, [u64; 6])>>,
 }
 
 impl CallMemory {
     /// For calls of a task with this memory, by its thread's window.
     pub fn new(memory: Arc<MemoryManager>, window: Arc<dyn Window>) -> Arc<Self> {
-        Arc::new(Self { memory, window, call: parking_lot::Mutex::default() })
+        Arc::new(Self { memory, window, call: Mutex::new(Rank::Leaf, None) })
     }
 
     /// A call begins.

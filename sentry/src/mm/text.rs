@@ -76,20 +76,7 @@ mod tests {
     use super::*;
 
     fn area(start: u64, end: u64) -> Vma {
-        Vma {
-            start,
-            end,
-            protection: Protection::READ | Protection::EXEC,
-            shared: false,
-            backing: Backing::Anonymous,
-            label: None,
-            grows_down: false,
-            locked: false,
-            dont_fork: false,
-            wipe_on_fork: false,
-            may_write: true,
-            was_writable: false,
-        }
+        Vma::anonymous(start, end, Protection::READ | Protection::EXEC)
     }
 
     #[test]

@@ -39,38 +39,14 @@ impl UserMemory {
         self
     }
 
-    fn came_along(&self, from: u64, to: &mut [u8]) -> bool {
-        self.call.as_ref().is_some_and(|call| call.read(from, to))
-    }
-
-    fn goes_along(&self, to: u64, from: &[u8]) -> bool {
-        self.call.as_ref().is_some_and(|call| call.write(to, from))
-    }
-
     /// Fills `to` from `from`. `EFAULT` if any of it cannot be read.
     pub fn read_bytes(&self, from: u64, to: &mut [u8]) -> Result<()> {
-        if to.is_empty() {
-            return Ok(());
-        }
-        assert_no_locks();
-        check(from, to.len())?;
-        if self.came_along(from, to) {
-            return Ok(());
-        }
-        self.space.read(from, to).map_err(|_| Errno::EFAULT)
+        if to.is_empty() || self.read_partial(from, to) == to.len() { Ok(()) } else { Err(Errno::EFAULT) }
     }
 
     /// Writes `from` to `to`. `EFAULT` if any of it cannot be written.
     pub fn write_bytes(&self, to: u64, from: &[u8]) -> Result<()> {
-        if from.is_empty() {
-            return Ok(());
-        }
-        assert_no_locks();
-        check(to, from.len())?;
-        if self.goes_along(to, from) {
-            return Ok(());
-        }
-        self.space.write(to, from).map_err(|_| Errno::EFAULT)
+        if from.is_empty() || self.write_partial(to, from) == from.len() { Ok(()) } else { Err(Errno::EFAULT) }
     }
 
     /// Fills as much of `to` as can be read; how much that was.
@@ -79,7 +55,7 @@ impl UserMemory {
         if to.is_empty() || check(from, to.len()).is_err() {
             return 0;
         }
-        if self.came_along(from, to) {
+        if self.call.as_ref().is_some_and(|call| call.read(from, to)) {
             return to.len();
         }
         match self.space.read(from, to) {
@@ -94,7 +70,7 @@ impl UserMemory {
         if from.is_empty() || check(to, from.len()).is_err() {
             return 0;
         }
-        if self.goes_along(to, from) {
+        if self.call.as_ref().is_some_and(|call| call.write(to, from)) {
             return from.len();
         }
         match self.space.write(to, from) {

@@ -233,11 +233,10 @@ impl VmaMap {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn anonymous(start: u64, end: u64, protection: Protection) -> Vma {
-        Vma {
+impl Vma {
+    /// A private anonymous mapping, for tests.
+    pub(super) fn anonymous(start: u64, end: u64, protection: Protection) -> Self {
+        Self {
             start,
             end,
             protection,
@@ -252,12 +251,17 @@ mod tests {
             was_writable: false,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn neighbours_merge_and_holes_split() {
         let mut map = VmaMap::default();
-        map.insert(anonymous(0x1000, 0x3000, Protection::READ));
-        map.insert(anonymous(0x3000, 0x5000, Protection::READ));
+        map.insert(Vma::anonymous(0x1000, 0x3000, Protection::READ));
+        map.insert(Vma::anonymous(0x3000, 0x5000, Protection::READ));
         assert_eq!(map.count(), 1);
         map.remove(0x2000, 0x3000);
         assert_eq!(map.count(), 2);
@@ -269,7 +273,7 @@ mod tests {
     #[test]
     fn protection_changes_split() {
         let mut map = VmaMap::default();
-        map.insert(anonymous(0x1000, 0x5000, Protection::READ));
+        map.insert(Vma::anonymous(0x1000, 0x5000, Protection::READ));
         map.update(0x2000, 0x3000, |v| v.protection = Protection::empty());
         assert_eq!(map.count(), 3);
         map.update(0x2000, 0x3000, |v| v.protection = Protection::READ);
@@ -279,7 +283,7 @@ mod tests {
     #[test]
     fn gaps_are_found_from_the_top() {
         let mut map = VmaMap::default();
-        map.insert(anonymous(0x8000, 0x9000, Protection::READ));
+        map.insert(Vma::anonymous(0x8000, 0x9000, Protection::READ));
         assert_eq!(map.find_gap(0x1000, 0x1000, 0xa000), Some(0x9000));
         assert_eq!(map.find_gap(0x2000, 0x1000, 0xa000), Some(0x6000));
         assert_eq!(map.find_gap(0x9000, 0x1000, 0xa000), None);

@@ -13,7 +13,9 @@ bool time_left(void);
 // Runs it in a process of its own, of a user without rights, which may end in whatever way; one that has not ended after so
 // many milliseconds is killed, and must then end soon.
 void attempt(void (*what)(void *), void *argument, int milliseconds);
-// The same, waiting for what it does; the exit status, or 128 and the signal.
+// The same, again and again until the attack ends.
+void attempts(void (*what)(void *), void *argument, int milliseconds);
+// The same once, waiting for what it does; the exit status, or 128 and the signal.
 int outcome(void (*what)(void *), void *argument, int milliseconds);
 // The attacked kernel has done what it must not do.
 void broken(const char *what, uint64_t how) __attribute__((noreturn));

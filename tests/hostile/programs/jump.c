@@ -141,6 +141,5 @@ static void set_bases(void *unused)
 
 void attack_bases(void)
 {
-	while (time_left())
-		attempt(set_bases, NULL, 100);
+	attempts(set_bases, NULL, 100);
 }

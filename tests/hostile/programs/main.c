@@ -135,6 +135,12 @@ void attempt(void (*what)(void *), void *argument, int milliseconds)
 		exit(9);
 }
 
+void attempts(void (*what)(void *), void *argument, int milliseconds)
+{
+	while (time_left())
+		attempt(what, argument, milliseconds);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);

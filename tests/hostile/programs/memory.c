@@ -92,8 +92,7 @@ static void change_it(void *unused)
 
 void attack_mapper(void)
 {
-	while (time_left())
-		attempt(change_it, NULL, 200);
+	attempts(change_it, NULL, 200);
 }
 
 static void *sleep_on(void *unused)
@@ -128,6 +127,5 @@ static void exhaust(void *unused)
 
 void attack_exhaust(void)
 {
-	while (time_left())
-		attempt(exhaust, NULL, 20000);
+	attempts(exhaust, NULL, 20000);
 }

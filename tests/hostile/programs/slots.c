@@ -64,21 +64,25 @@ static void scribble(uint64_t at)
 		*(volatile uint64_t *)(at & ~7ul) = crafted();
 }
 
+static void linger(int most)
+{
+	for (int i = rnd() % most; i > 0; i--)
+		asm volatile("pause");
+}
+
 static void write_mailboxes(void *unused)
 {
 	begin_calls(2);
 	for (;;) {
 		uint64_t at = SLOTS + SLOT * (rnd() % 3);
 		scribble(at + rnd() % (rnd() % 2 ? 64 : STACK));
-		for (int i = rnd() % 2000; i > 0; i--)
-			asm volatile("pause");
+		linger(2000);
 	}
 }
 
 void attack_mailbox(void)
 {
-	while (time_left())
-		attempt(write_mailboxes, NULL, 60);
+	attempts(write_mailboxes, NULL, 60);
 }
 
 static void write_frames(void *unused)
@@ -89,15 +93,13 @@ static void write_frames(void *unused)
 		scribble(at + STACK + rnd() % (SLOT - STACK));
 		if (rnd() % 64 == 0)
 			memset((void *)(at + STACK), rnd(), SLOT - STACK);
-		for (int i = rnd() % 200; i > 0; i--)
-			asm volatile("pause");
+		linger(200);
 	}
 }
 
 void attack_frames(void)
 {
-	while (time_left())
-		attempt(write_frames, NULL, 60);
+	attempts(write_frames, NULL, 60);
 }
 
 // The thread itself says that it has stopped, for whatever reason, and where its registers lie.
@@ -130,8 +132,7 @@ void attack_forge(void)
 	uint64_t hand_off = find("\xf0\xff\x03", 3);
 	if (!hand_off)
 		broken("the hand-off is not found", 0);
-	while (time_left())
-		attempt(say_stopped, (void *)hand_off, 30);
+	attempts(say_stopped, (void *)hand_off, 30);
 }
 
 static void *steal(void *unused)
@@ -163,8 +164,7 @@ static void wait_for_others(void *unused)
 
 void attack_futex(void)
 {
-	while (time_left())
-		attempt(wait_for_others, NULL, 40);
+	attempts(wait_for_others, NULL, 40);
 }
 
 // What the kernel asks a thread that has stopped is overwritten, so that the thread runs on instead, and is silent.
@@ -183,6 +183,5 @@ static void change_the_question(void *unused)
 
 void attack_question(void)
 {
-	while (time_left())
-		attempt(change_the_question, NULL, 150);
+	attempts(change_the_question, NULL, 150);
 }

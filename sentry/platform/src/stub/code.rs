@@ -5,7 +5,8 @@
 //!   names (a cloned child may run late, when the page holds other orders), ebx how many are left, rbp where a cloned
 //!   child begins.
 //! * `forked`: a forked mapper puts its own order page in place of its parent's and goes on as a mapper.
-//! * `thread`: an application thread leaves the descriptor table and its capability, confines itself and parks until it is traced.
+//! * `thread`: an application thread leaves the descriptor table and its capability, confines itself and parks until it is
+//!   traced.
 //! * `watch`: ends the lead, and with it all stubs, when the sentry has ended.
 //! * `signals`: hands the signals that the lead gets on to the sentry.
 //! * `handler`: an application thread saves its vector state into the signal frame that the sentry has written (at rcx),

@@ -19,7 +19,7 @@ mod window;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use nix::fcntl::{FcntlArg, SealFlag};
+use moat_host::HostFile;
 
 use crate::stub::birth::Lead;
 use crate::stub::layout;
@@ -114,15 +114,7 @@ pub fn start(lead: Lead, ahead: &AheadTable, lanes: Lanes) -> Result<Arc<dyn Pla
 
 /// Maps the table of what threads copy ahead of a call, which neither the stub nor its children can change.
 fn show_table(lead: &Stub, table: &AheadTable) -> Result<(), PlatformError> {
-    let host = |e: nix::Error| PlatformError::Host(e as i32);
-    let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC | nix::sys::memfd::MFdFlags::MFD_ALLOW_SEALING;
-    let file = nix::sys::memfd::memfd_create(c"ahead", flags).map_err(host)?;
-    let bytes = table.map(|ahead| ahead.0);
-    if nix::unistd::write(&file, &bytes).map_err(host)? != bytes.len() {
-        return Err(PlatformError::Host(libc::ENOSPC));
-    }
-    let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-    nix::fcntl::fcntl(&file, FcntlArg::F_ADD_SEALS(seals)).map_err(host)?;
+    let file = HostFile::sealed("ahead", &[&table.map(|ahead| ahead.0)]).map_err(PlatformError::Host)?;
     let number = lead.stubs().share(file.as_fd())?;
     let (prot, flags) = (libc::PROT_READ as u64, (libc::MAP_SHARED | libc::MAP_FIXED) as u64);
     let map = Order::new(libc::SYS_mmap, &[layout::AHEAD, crate::PAGE_SIZE, prot, flags, number as u64, 0]);

@@ -15,7 +15,7 @@ use crate::stub::process::Stub;
 use crate::{Ahead, MemoryFault, Window};
 
 /// The most pieces that an answer brings.
-pub const PIECES: usize = 4;
+const PIECES: usize = 4;
 
 /// A thread's window.
 pub struct SlotWindow {

@@ -184,7 +184,12 @@ fn the_title_reaches_the_host(space: &dyn AddressSpace) {
 }
 
 fn how_long_a_call_takes(space: &dyn AddressSpace) {
-    load(space, GETPID_LOOP);
+    time_calls("getpid", space, GETPID_LOOP);
+}
+
+/// Prints how long a call of `program` takes, which makes nothing else.
+pub fn time_calls(name: &str, space: &dyn AddressSpace, program: &[u8]) {
+    load(space, program);
     let mut context = context(space);
     let began = Instant::now();
     const CALLS: u32 = 20_000;
@@ -192,7 +197,7 @@ fn how_long_a_call_takes(space: &dyn AddressSpace) {
         run(&mut *context);
         context.set_result(1);
     }
-    println!("getpid: {:?} a call", began.elapsed() / CALLS);
+    println!("{name}: {:?} a call", began.elapsed() / CALLS);
 }
 
 /// A test of one platform alone, and its name.

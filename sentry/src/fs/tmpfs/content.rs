@@ -117,7 +117,7 @@ impl Content {
                 let file = Arc::new(HostFile::memory("tmpfs").map_err(host)?);
                 let size = bytes.len() as u64;
                 file.set_len(size).map_err(host)?;
-                write_all(&file, bytes, 0)?;
+                file.write_all_at(bytes, 0).map_err(host)?;
                 self.bytes = Bytes::Memory { file: file.clone(), size };
                 Ok(file)
             }
@@ -188,7 +188,7 @@ impl Content {
                 bytes[from..to].copy_from_slice(buf);
             }
             Bytes::Memory { file, size } => {
-                write_all(file, buf, offset)?;
+                file.write_all_at(buf, offset).map_err(host)?;
                 *size = (*size).max(end);
             }
         }
@@ -262,16 +262,4 @@ impl Content {
             Bytes::Memory { file, .. } => file.seek_data(offset, hole).map_err(host),
         }
     }
-}
-
-/// The whole of `buf`: a host write to a memory file is short only when the host runs out of memory.
-fn write_all(file: &HostFile, buf: &[u8], offset: u64) -> Result<()> {
-    let mut done = 0;
-    while done < buf.len() {
-        match file.write_at(&buf[done..], offset + done as u64).map_err(host)? {
-            0 => return Err(Errno::ENOSPC),
-            n => done += n,
-        }
-    }
-    Ok(())
 }
