@@ -10,6 +10,7 @@ mod state;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    abort_on_panic();
     let mut arguments = std::env::args().skip(1);
     let role = arguments.next();
     let mut tries = || arguments.next().and_then(|n| n.parse().ok()).unwrap_or(0);
@@ -21,4 +22,13 @@ fn main() -> ExitCode {
         _ => commands::main(),
     };
     ExitCode::from(code)
+}
+
+/// A broken invariant of ours ends the whole process, with its message, in builds that would unwind, too.
+fn abort_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
 }
