@@ -30,14 +30,16 @@ fn listed((file, lists): (&str, &[&str])) -> Calls {
     entries.map(|entry| entry["syscall"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The child of `parent` with this name, once it is there and confined.
+/// The child of `parent` with this name, not the container's, once it is there and confined.
 fn confined_child(parent: u32, name: &str) -> u32 {
     let began = Instant::now();
     loop {
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
             let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default().trim();
-            if field("PPid:") == parent.to_string() && field("Name:") == name && field("Seccomp:") == "2" {
+            // The lead, in a pid namespace of its own, is called as the sentry until it has a program.
+            let outside = field("NSpid:").split_whitespace().count() == 1;
+            if field("PPid:") == parent.to_string() && field("Name:") == name && field("Seccomp:") == "2" && outside {
                 return field("Pid:").parse().unwrap();
             }
         }

@@ -6,6 +6,7 @@
 //! repeats, for one attack alone if `MOAT_HOSTILE_ATTACK` names it.
 #![allow(missing_docs)]
 
+mod key;
 mod sandbox;
 mod stub;
 

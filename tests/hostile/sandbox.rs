@@ -10,7 +10,7 @@ use moat_tests::process::number;
 use moat_tests::said::Said;
 use serde_json::{Value, json};
 
-use crate::stub;
+use crate::{key, stub};
 
 const SOURCES: &[&str] = &["main.c", "jump.c", "slots.c", "returns.c", "memory.c", "others.c"];
 const ID: &str = "hostile";
@@ -120,6 +120,8 @@ impl Sandbox {
                     assert_eq!((said.code, said.out.as_str()), (0, "ended\n"), "{name}, seed {seed}: {said:?}");
                 });
             }
+            std::thread::sleep(Duration::from_secs(1));
+            self.assert_key_is_hidden(names);
         });
     }
 
@@ -144,18 +146,31 @@ impl Sandbox {
         }
     }
 
+    fn assert_key_is_hidden(&self, during: &[&str]) {
+        let key = key::of(self.lead);
+        for stub in self.stubs() {
+            let places = key::places(stub, key);
+            assert!(places.is_empty(), "during {during:?} the key stands in {stub} at {places:x?}");
+        }
+    }
+
+    /// The container's processes on the host.
+    fn stubs(&self) -> Vec<u64> {
+        let namespace = |pid: u64| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        let own = namespace(self.lead);
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter(|&pid| own.is_some() && namespace(pid) == own).collect()
+    }
+
     fn used(&self) -> Use {
         let sum = |name: &str| self.helpers.iter().map(|helper| number(helper.pid, name)).sum();
         let descriptors = |pid| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-        let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-        let own = namespace(&self.lead.to_string());
-        let all = fs::read_dir("/proc").unwrap().flatten();
-        let stubs = all.filter(|entry| own.is_some() && namespace(&entry.file_name().to_string_lossy()) == own).count();
         Use {
             threads: sum("Threads:"),
             descriptors: self.helpers.iter().map(|helper| descriptors(helper.pid)).sum(),
             resident: sum("VmRSS:"),
-            stubs,
+            stubs: self.stubs().len(),
         }
     }
 

@@ -2,10 +2,12 @@
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use seccompiler::BpfProgram;
+
 use super::Interception;
 use super::code::{self, Entry};
 use super::descriptors::SharedTable;
-use super::filters::Filters;
+use super::filters::{self, Key};
 use super::layout;
 use super::orders::{OrderFile, OrderPage, offset};
 use crate::PlatformError;
@@ -99,7 +101,8 @@ pub fn birth(
     let (signals, signal_writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(host)?;
     let (ready, ready_writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(host)?;
     let (life_reader, life) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(host)?;
-    let filters = Filters::compile(interception)?;
+    let key = Key::new()?;
+    let filter = filters::compile(interception, key)?;
     // The child has no /proc to find it by.
     let vdso_maps = vdso_maps();
     let vdso = find_vdso(&vdso_maps);
@@ -132,11 +135,11 @@ pub fn birth(
         return Err(last());
     }
     if pid == 0 {
-        let code = match setup().and_then(|()| prepare(orders, &page, &filters, &vdso_maps)) {
+        let code = match setup().and_then(|()| prepare(orders, &page, &vdso_maps)) {
             // Never returns but with an error.
             Ok(()) => {
                 let own_users = flags & libc::CLONE_NEWUSER != 0;
-                become_mapper(&filters, interception, own_users, ready_writer.as_raw_fd())
+                become_mapper(&filter, key, interception, own_users, ready_writer.as_raw_fd())
             }
             Err(errno) => errno,
         };
@@ -281,27 +284,18 @@ fn map_fixed(at: u64, len: u64, prot: i32, flags: i32, fd: i32, offset: u64) -> 
 }
 
 /// In the child: puts the stub's pages in place.
-fn prepare(orders: &OrderFile, page: &OrderPage, filters: &Filters, vdso: &[Map]) -> Result<(), i32> {
+fn prepare(orders: &OrderFile, page: &OrderPage, vdso: &[Map]) -> Result<(), i32> {
     let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    map_fixed(layout::CODE, layout::CODE_SIZE, libc::PROT_READ | libc::PROT_WRITE, anonymous, -1, 0)?;
-    let filter_at = layout::CODE + code::FILTER_OFFSET as u64;
-    for (at, bytes) in
-        [(layout::CODE, code::image().bytes()), (filter_at, &Filters::image(&filters.application, filter_at))]
-    {
-        if bytes.len() > 4096 {
+    for (at, size, code) in [
+        (layout::CODE, layout::CODE_SIZE, code::image().bytes()),
+        (layout::TRAP_CODE, layout::TRAP_CODE_SIZE, crate::trap::code::image().bytes()),
+    ] {
+        if code.len() as u64 > size {
             return Err(libc::E2BIG);
         }
-        // SAFETY: into the two pages that were just mapped, at most one page each.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
-    }
-    let trap_code = crate::trap::code::image().bytes();
-    map_fixed(layout::TRAP_CODE, layout::TRAP_CODE_SIZE, libc::PROT_READ | libc::PROT_WRITE, anonymous, -1, 0)?;
-    if trap_code.len() as u64 > layout::TRAP_CODE_SIZE {
-        return Err(libc::E2BIG);
-    }
-    // SAFETY: into the page that was just mapped, at most its size.
-    unsafe { std::ptr::copy_nonoverlapping(trap_code.as_ptr(), layout::TRAP_CODE as *mut u8, trap_code.len()) };
-    for (at, size) in [(layout::CODE, layout::CODE_SIZE), (layout::TRAP_CODE, layout::TRAP_CODE_SIZE)] {
+        map_fixed(at, size, libc::PROT_READ | libc::PROT_WRITE, anonymous, -1, 0)?;
+        // SAFETY: into the pages that were just mapped, at most their size.
+        unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), at as *mut u8, code.len()) };
         // SAFETY: the pages mapped above.
         check(i64::from(unsafe { libc::mprotect(at as *mut _, size as usize, libc::PROT_READ | libc::PROT_EXEC) }))?;
     }
@@ -331,7 +325,7 @@ unsafe extern "C" {
 
 /// In the child: gives up everything that is not needed and jumps into the stub's code. Returns only an errno. In a user
 /// namespace of the container's the mapper keeps the right to be another user of it.
-fn become_mapper(filters: &Filters, interception: Interception, own_users: bool, ready: RawFd) -> i32 {
+fn become_mapper(filter: &BpfProgram, key: Key, interception: Interception, own_users: bool, ready: RawFd) -> i32 {
     // SAFETY: plain calls without memory, or on memory of this process that outlives them; SIGCHLD is ignored so that
     // stubs' children reap themselves; rseq is given up because its area is about to be unmapped.
     let done = unsafe {
@@ -363,22 +357,23 @@ fn become_mapper(filters: &Filters, interception: Interception, own_users: bool,
         return std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EPERM);
     }
     keep_capabilities(if own_users { CAP_SETUID } else { 0 });
-    if seccompiler::apply_filter(&filters.mapper).is_err() {
+    if seccompiler::apply_filter(filter).is_err() {
         return libc::EINVAL;
     }
     let zero = 0u32;
-    // SAFETY: writes four bytes of this frame to the pipe (the filter allows write), then leaves this program for good:
-    // r12 and r13 are set up as the mapper wants them and nothing of the old stack is used again.
+    // SAFETY: writes four bytes of this frame to the pipe (the filter allows a mapper's write), then leaves this program
+    // for good: r12, r13 and r15 are set up as the mapper wants them and nothing of the old stack is used again. The stack
+    // and all else in which the key has stood is unmapped by the first orders (`Stub::from_lead`).
     unsafe {
-        libc::syscall(libc::SYS_write, ready, &raw const zero, 4);
+        libc::syscall(libc::SYS_write, ready, &raw const zero, 4, 0, 0, key.value());
         std::arch::asm!(
-            "mov r12, {orders}",
-            "xor r13d, r13d",
             "xor ebp, ebp",
             "xor esp, esp",
-            "jmp {mapper}",
-            orders = in(reg) layout::ORDERS,
-            mapper = in(reg) Entry::Mapper.address(),
+            "jmp {lead}",
+            lead = in(reg) Entry::Lead.address(),
+            in("r12") layout::ORDERS,
+            in("r13") 0_u64,
+            in("r15") key.value(),
             options(noreturn)
         );
     }

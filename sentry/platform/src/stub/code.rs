@@ -1,11 +1,14 @@
 //! The code that runs in a stub: position-independent, copied to a fixed page there, without stack or writable data.
 //!
+//! * `lead`: where the lead begins, before it is a mapper: what is left in its vector registers may be of the filter, and
+//!   with that of the key.
 //! * `mapper`: waits for orders on its order page, makes the system calls that they name, acknowledges. Its state lives
-//!   in registers: r12 the order page, r13d the number of the last order, r14 the current entry, r15 the call that it
-//!   names (a cloned child may run late, when the page holds other orders), ebx how many are left, rbp where a cloned
-//!   child begins.
+//!   in registers: r12 the order page, r13d the number of the last order, r14 the current entry, ebx how many are left, rbp
+//!   where a child of the current entry begins (it may run late, when the page holds other orders), r15 the key by which
+//!   the filter knows a mapper's calls ([`super::filters`]) and which each of them carries in r9, but `mmap`, which needs
+//!   that: there it goes in the upper halves of r10 and r8.
 //! * `forked`: a forked mapper puts its own order page in place of its parent's and goes on as a mapper.
-//! * `thread`: an application thread leaves the descriptor table and its capability, confines itself and parks until it is
+//! * `thread`: an application thread leaves the descriptor table and its capability, forgets the key and parks until it is
 //!   traced.
 //! * `watch`: ends the lead, and with it all stubs, when the sentry has ended.
 //! * `signals`: hands the signals that the lead gets on to the sentry.
@@ -24,13 +27,69 @@ use std::arch::global_asm;
 use super::image::Image;
 use super::orders::offset;
 
+/// A mapper's `mmap`, in place of r9: the low half of the key goes with the flags, the high one with the descriptor, both
+/// of which are an `int` of the caller's, so that the host leaves their upper halves alone. Destroys rcx.
+macro_rules! put_key_into_map {
+    () => {
+        "mov rcx, r15
+        shl rcx, 32
+        mov r10d, r10d
+        or r10, rcx
+        mov rcx, r15
+        shr rcx, 32
+        shl rcx, 32
+        mov r8d, r8d
+        or r8, rcx"
+    };
+}
+
+/// The first calls of an application thread, which has yet the mapper's key (in r15): it leaves the descriptor table and
+/// gives up its capability. rax is not 0 if the last one failed.
+macro_rules! leave_mapper {
+    () => {
+        // close_range(0, ~0, CLOSE_RANGE_UNSHARE), and capset of no capability, whose header and sets are the data.
+        "xor edi, edi
+        mov esi, 0xffffffff
+        mov edx, 2
+        mov r9, r15
+        mov eax, 436
+        syscall
+        test rax, rax
+        jnz 93f
+        lea rdi, [rip + 91f]
+        lea rsi, [rip + 92f]
+        mov eax, 126
+        syscall
+        jmp 93f
+        91: .long 0x20080522, 0
+        92: .zero 24
+        93:"
+    };
+}
+
+/// What an application thread does before it can be reached by anything of the application's.
+macro_rules! forget_key {
+    () => {
+        "xor r9d, r9d
+        xor r15d, r15d"
+    };
+}
+
+pub(crate) use {forget_key, leave_mapper};
+
 global_asm!(
     ".pushsection .rodata.moat_stub, \"a\"",
     ".balign 64",
     ".globl moat_stub_begin",
     "moat_stub_begin:",
-    // ---- mapper: r12 = order page, r13d = last sequence number
-    ".globl moat_stub_mapper",
+    // ---- lead
+    ".globl moat_stub_lead",
+    "moat_stub_lead:",
+    "mov eax, {STATE_RESET}",
+    "xor edx, edx",
+    "lea r10, [rip + 10f]",
+    "xrstor64 [r10]",
+    // ---- mapper: r12 = order page, r13d = last sequence number, r15 = key
     "moat_stub_mapper:",
     "2: mov eax, [r12 + {SEQUENCE}]",
     "cmp eax, r13d",
@@ -39,24 +98,30 @@ global_asm!(
     "xor esi, esi",
     "mov edx, r13d",
     "xor r10d, r10d",
+    "mov r9, r15",
     "mov eax, 202",
     "syscall",
     "jmp 2b",
     "3: mov r13d, eax",
-    "mov rbp, [r12 + {CHILD_TARGET}]",
     "lea r14, [r12 + {ENTRIES}]",
     "mov ebx, [r12 + {COUNT}]",
     "4: mov rax, [r14]",
-    "mov r15, rax",
     "mov rdi, [r14 + 8]",
     "mov rsi, [r14 + 16]",
     "mov rdx, [r14 + 24]",
     "mov r10, [r14 + 32]",
     "mov r8, [r14 + 40]",
+    "mov r9, r15",
+    "xor ebp, ebp",
+    "cmp rax, 56",
+    "cmove rbp, [r12 + {CHILD_TARGET}]",
+    "cmp rax, 9",
+    "jne 8f",
     "mov r9, [r14 + 48]",
-    "syscall",
-    "cmp r15, 56",
-    "jne 5f",
+    put_key_into_map!(),
+    "8: syscall",
+    "test rbp, rbp",
+    "jz 5f",
     "test rax, rax",
     "jnz 5f",
     "jmp rbp",
@@ -72,6 +137,7 @@ global_asm!(
     "or rsi, rax",
     "mov edi, [r12 + {ACK}]",
     "xor edx, edx",
+    "mov r9, r15",
     "mov eax, 8",
     "syscall",
     "mov edi, [r12 + {EVENT}]",
@@ -89,6 +155,7 @@ global_asm!(
     "mov r10d, 0x11",
     "mov r8d, [r12 + {CHILD_FILE}]",
     "mov r9, [r12 + {CHILD_OFFSET}]",
+    put_key_into_map!(),
     "mov eax, 9",
     "syscall",
     "cmp rax, r12",
@@ -96,29 +163,13 @@ global_asm!(
     "xor r13d, r13d",
     "jmp moat_stub_mapper",
     "7: ud2",
-    // ---- thread: close_range(0, ~0, UNSHARE); capset(none); seccomp(SET_MODE_FILTER, 0, filter A); pause for ever
+    // ---- thread
     ".globl moat_stub_thread",
     "moat_stub_thread:",
-    "xor edi, edi",
-    "mov esi, 0xffffffff",
-    "mov edx, 2",
-    "mov eax, 436",
-    "syscall",
+    leave_mapper!(),
     "test rax, rax",
     "jnz 7b",
-    "lea rdi, [rip + 11f]",
-    "lea rsi, [rip + 12f]",
-    "mov eax, 126",
-    "syscall",
-    "test rax, rax",
-    "jnz 7b",
-    "mov edi, 1",
-    "xor esi, esi",
-    "lea rdx, [rip + moat_stub_begin + {FILTER}]",
-    "mov eax, 317",
-    "syscall",
-    "test rax, rax",
-    "jnz 7b",
+    forget_key!(),
     ".globl moat_stub_parked",
     "moat_stub_parked:",
     "8: mov eax, 34",
@@ -191,9 +242,6 @@ global_asm!(
     ".zero 22",
     ".long 0x1f80",
     ".zero 548",
-    // No capability: the header of capset, and its sets.
-    "11: .long 0x20080522, 0",
-    "12: .zero 24",
     // ---- signals of the lead: rt_sigtimedwait(all but CHLD…, 0, 0, 8), then one byte of the table below
     ".globl moat_stub_signals",
     "moat_stub_signals:",
@@ -201,6 +249,7 @@ global_asm!(
     "xor esi, esi",
     "xor edx, edx",
     "mov r10d, 8",
+    "mov r9, r15",
     "mov eax, 128",
     "syscall",
     "cmp eax, 1",
@@ -220,6 +269,7 @@ global_asm!(
     "mov edi, [r12 + {WATCH_PIPE}]",
     "mov rsi, r12",
     "mov edx, 1",
+    "mov r9, r15",
     "xor eax, eax",
     "syscall",
     "test rax, rax",
@@ -245,7 +295,6 @@ global_asm!(
     SIGNAL_PIPE = const offset::SIGNAL_PIPE,
     WATCH_PIPE = const offset::WATCH_PIPE,
     ENTRIES = const offset::ENTRIES,
-    FILTER = const FILTER_OFFSET,
     STATE_SAVED = const STATE_SAVED,
     STATE_RESET = const STATE_RESET,
     RESTORED_FLAGS = const RESTORED_FLAGS,
@@ -258,13 +307,10 @@ const STATE_RESET: u32 = 0xe7;
 /// The flags that a frame may set: AC OF DF TF SF ZF AF PF CF RF (`FIX_EFLAGS` of Linux).
 pub const RESTORED_FLAGS: u32 = 0x5_0dd5;
 
-/// Where in the stub's code pages filter A (`struct sock_fprog`, then its instructions) lies.
-pub const FILTER_OFFSET: usize = 4096;
-
 unsafe extern "C" {
     static moat_stub_begin: u8;
     static moat_stub_end: u8;
-    static moat_stub_mapper: u8;
+    static moat_stub_lead: u8;
     static moat_stub_forked: u8;
     static moat_stub_thread: u8;
     static moat_stub_parked: u8;
@@ -286,7 +332,7 @@ pub fn image() -> Image {
 #[derive(Clone, Copy, Debug)]
 pub enum Entry {
     /// See the module.
-    Mapper,
+    Lead,
     /// See the module.
     Forked,
     /// See the module.
@@ -311,7 +357,7 @@ impl Entry {
     /// Its address in every stub.
     pub fn address(self) -> u64 {
         let symbol = match self {
-            Self::Mapper => &raw const moat_stub_mapper,
+            Self::Lead => &raw const moat_stub_lead,
             Self::Forked => &raw const moat_stub_forked,
             Self::Thread => &raw const moat_stub_thread,
             Self::Parked => &raw const moat_stub_parked,

@@ -1,9 +1,9 @@
 //! Where things lie in a stub. The application never gets an address from [`crate::APPLICATION_END`] up.
 
-/// The stub's code: one page of instructions, one with filter A.
+/// The stub's code, one page.
 pub const CODE: u64 = crate::APPLICATION_END;
-/// Pages of [`CODE`].
-pub const CODE_SIZE: u64 = 0x2000;
+/// Size of [`CODE`] in bytes.
+pub const CODE_SIZE: u64 = 0x1000;
 /// The trap platform's code, one page.
 pub const TRAP_CODE: u64 = CODE + 0x4000;
 /// Size of [`TRAP_CODE`] in bytes.

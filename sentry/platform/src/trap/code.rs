@@ -2,7 +2,8 @@
 //! allowed.
 //!
 //! * `thread`: a new application thread leaves the descriptor table and its capability, takes the stack of its slot for
-//!   signals, confines itself, takes signals, and makes a call that traps, so that the sentry gets it by its handler.
+//!   signals, forgets the mapper's key, takes signals, and makes a call that traps, so that the sentry gets it by its
+//!   handler.
 //! * `handler`: of all signals. What it interrupted lies in the frame on the slot's stack, where the sentry can read and
 //!   change it; the handler hands over, and returns by `rt_sigreturn` into what the frame then says. It keeps r14 (the
 //!   frame), and never touches the application's stack.
@@ -22,7 +23,7 @@
 use std::arch::global_asm;
 
 use super::slots::offset;
-use crate::stub::code::FILTER_OFFSET;
+use crate::stub::code::{forget_key, leave_mapper};
 use crate::stub::image::Image;
 use crate::stub::layout;
 
@@ -78,17 +79,7 @@ global_asm!(
     // ---- a new thread: rsp the end of its slot
     ".globl moat_trap_thread",
     "moat_trap_thread:",
-    "xor edi, edi",
-    "mov esi, 0xffffffff",
-    "mov edx, 2",
-    "mov eax, 436",
-    "syscall",
-    "test rax, rax",
-    "jnz 9f",
-    "lea rdi, [rip + 11f]",
-    "lea rsi, [rip + 12f]",
-    "mov eax, 126",
-    "syscall",
+    leave_mapper!(),
     "test rax, rax",
     "jnz 9f",
     "lea rbx, [rsp - 1]",
@@ -99,14 +90,8 @@ global_asm!(
     "syscall",
     "test rax, rax",
     "jnz 9f",
-    "mov edi, 1",
-    "xor esi, esi",
-    "movabs rdx, {FILTER}",
-    "mov eax, 317",
-    "syscall",
-    "test rax, rax",
-    "jnz 9f",
-    // Not before: what the application writes into a frame must not become registers of a thread without the filter.
+    forget_key!(),
+    // Not before: a frame would hold the key, and what the application writes into one become registers beside it.
     "mov edi, 2",
     "lea rsi, [rbx + {MASK}]",
     "xor edx, edx",
@@ -116,9 +101,6 @@ global_asm!(
     "mov eax, 39",
     "syscall",
     "9: ud2",
-    // No capability: the header of capset, and its sets.
-    "11: .long 0x20080522, 0",
-    "12: .zero 24",
     // ---- handler: edi the signal, rdx the ucontext, rsp the frame
     ".globl moat_trap_handler",
     "moat_trap_handler:",
@@ -412,7 +394,6 @@ global_asm!(
     SLOT = const super::slots::SLOT,
     ALTSTACK = const offset::ALTSTACK,
     MASK = const offset::MASK,
-    FILTER = const layout::CODE + FILTER_OFFSET as u64,
     RIP = const CONTEXT_RIP,
     STOP = const offset::STOP,
     CONTEXT = const offset::CONTEXT,

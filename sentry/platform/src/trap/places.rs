@@ -20,7 +20,7 @@ use crate::stub::process::{HostThread, Stub};
 use crate::stub::space::Threads;
 use crate::{Change, Context, MemoryFault, PlatformError, Text};
 
-/// So many threads that no task uses are kept for the next ones: each has its filter already.
+/// So many threads that no task uses are kept for the next ones.
 const IDLE: usize = 16;
 /// How long other threads of a stub may take to end before an `execve`.
 const PATIENCE: Duration = Duration::from_secs(2);
