@@ -12,8 +12,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::stub::birth::Lead;
+use crate::stub::code::Entry;
 use crate::stub::platform::OfLead;
-use crate::stub::process::Stub;
+use crate::stub::process::{Birth, Stub};
 use crate::stub::signals::LeadSignals;
 use crate::stub::space::Space;
 use crate::{Platform, PlatformError};
@@ -27,7 +28,7 @@ pub fn start(lead: Lead) -> Result<Arc<dyn Platform>, PlatformError> {
     kick::install_handler()?;
     deaths::install()?;
     let (lead, signals, life) = Stub::from_lead(lead)?;
-    let watched = lead.signal_thread()?;
+    let watched = lead.bear_thread(&Birth::at(Entry::Signals))?;
     let (ended, end) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| PlatformError::Host(e as i32))?;
     watch(watched.outer, end)?;
     let space = Arc::new(Space::new(lead.clone(), Traced::default()));

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use seccompiler::BpfProgram;
 
 use super::Interception;
+use super::channel::{Channel, acknowledgement};
 use super::code::{self, Entry};
 use super::descriptors::SharedTable;
 use super::filters::{self, Key};
@@ -16,13 +17,10 @@ use crate::PlatformError;
 pub struct Lead {
     pub(super) pid: i32,
     pub(super) pidfd: OwnedFd,
-    pub(super) page: OrderPage,
+    pub(super) channel: Channel,
     pub(super) orders: &'static OrderFile,
     pub(super) table: SharedTable,
     pub(super) order_number: RawFd,
-    pub(super) ack: OwnedFd,
-    pub(super) event: OwnedFd,
-    pub(super) numbers: [i32; 2],
     pub(super) signals: OwnedFd,
     pub(super) vdso: Option<Vdso>,
     pub(super) namespace: Option<OwnedFd>,
@@ -205,29 +203,16 @@ impl Newborn {
         Ok(Lead {
             pid: self.pid,
             pidfd: self.pidfd,
-            page: self.page,
+            channel: Channel::of_lead(self.page, self.ack, self.event, [self.keep[1], self.keep[2]]),
             orders: self.orders,
             table,
             order_number: self.keep[0],
-            numbers: [self.keep[1], self.keep[2]],
-            ack: self.ack,
-            event: self.event,
             signals: self.signals,
             vdso: self.vdso,
             namespace,
             life: self.life,
         })
     }
-}
-
-/// A file whose position carries results, and an event counter that says when.
-pub(super) fn acknowledgement() -> Result<(OwnedFd, OwnedFd), PlatformError> {
-    let ack = nix::sys::memfd::memfd_create(c"ack", nix::sys::memfd::MFdFlags::MFD_CLOEXEC).map_err(host)?;
-    let event = nix::sys::eventfd::EventFd::from_flags(
-        nix::sys::eventfd::EfdFlags::EFD_CLOEXEC | nix::sys::eventfd::EfdFlags::EFD_NONBLOCK,
-    )
-    .map_err(host)?;
-    Ok((ack, event.into()))
 }
 
 /// Signals that an engine may send to a container's init: all but those that faults make and SIGCHLD.

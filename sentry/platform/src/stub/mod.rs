@@ -13,9 +13,11 @@
 //! * (f) descriptors come by a table that mappers share with one sentry thread ([`descriptors`]).
 
 pub mod birth;
+pub mod channel;
 pub mod code;
 pub mod descriptors;
 pub mod filters;
+pub mod graveyard;
 pub mod image;
 pub mod layout;
 pub mod orders;

@@ -120,8 +120,7 @@ impl OrderFile {
     pub fn take(&'static self) -> Result<OrderPage, PlatformError> {
         let slot = self.free.lock().pop().ok_or(PlatformError::Host(libc::EAGAIN))?;
         let page = OrderPage { file: self, slot };
-        page.put(0, &[0; PAGE]);
-        page.put(offset::ONE, &1u64.to_le_bytes());
+        page.clear();
         Ok(page)
     }
 }
@@ -136,6 +135,12 @@ impl OrderPage {
     /// Where it lies in the memory file.
     pub fn offset(&self) -> u64 {
         (self.slot * PAGE) as u64
+    }
+
+    /// Makes it a new one.
+    pub fn clear(&self) {
+        self.put(0, &[0; PAGE]);
+        self.put(offset::ONE, &1u64.to_le_bytes());
     }
 
     /// Writes into the page.

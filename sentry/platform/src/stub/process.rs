@@ -1,24 +1,24 @@
 //! One stub process, commanded through its mapper.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::any::Any;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use parking_lot::Mutex;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
-use super::birth::{Lead, Vdso, acknowledgement};
+use super::birth::{Lead, Vdso};
+use super::channel::Channel;
 use super::code::Entry;
 use super::descriptors::SharedTable;
+use super::graveyard::{Graveyard, Remains, has_ended};
 use super::layout;
 use super::orders::{BATCH, DATA_SIZE, Order, OrderFile, OrderPage, offset};
 use crate::{APPLICATION_END, Change, MemoryFault, PAGE_SIZE, PlatformError, Protection, Source, Title, Users};
 
 /// User copies are made in pieces of at most this many bytes.
 const PIECE: usize = 64 << 10;
-/// How long a mapper may take for one batch before its stub counts as dead.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How often access to a stub may be refused, which it is while the stub changes its user, before that is a fault.
 const REFUSALS: u32 = 10_000;
 /// Bytes of a process's name, with the NUL.
@@ -34,15 +34,18 @@ pub struct Stubs {
     vdso: Option<Vdso>,
     /// The pid namespace of the stubs.
     namespace: Option<OwnedFd>,
+    graveyard: Graveyard,
 }
 
 /// See the module. Killed when dropped.
 pub struct Stub {
     stubs: Arc<Stubs>,
-    commands: Mutex<Commands>,
+    /// There as long as it lives.
+    channel: Mutex<Option<Channel>>,
+    kept: Mutex<Vec<Box<dyn Any + Send>>>,
     host_pid: i32,
     inner_pid: i32,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     dead: AtomicBool,
     is_lead: bool,
     /// The core that the mapper is on: that of who gave the last order, since a switch to another core costs more than
@@ -54,11 +57,14 @@ pub struct Stub {
     minor_faults: AtomicU64,
 }
 
-struct Commands {
-    page: Option<OrderPage>,
-    ack: OwnedFd,
-    event: OwnedFd,
-    numbers: [i32; 2],
+/// How a thread of a stub is born.
+pub struct Birth {
+    /// What the mapper does before.
+    pub before: Vec<Order>,
+    /// Where it begins.
+    pub entry: u64,
+    /// Its stack pointer.
+    pub stack: u64,
 }
 
 /// A thread as the host knows it.
@@ -103,18 +109,15 @@ impl Stub {
             order_number: lead.order_number,
             vdso: lead.vdso,
             namespace: lead.namespace,
+            graveyard: Graveyard::default(),
         });
         let mut stub = Self {
             stubs,
-            commands: Mutex::new(Commands {
-                page: Some(lead.page),
-                ack: lead.ack,
-                event: lead.event,
-                numbers: lead.numbers,
-            }),
+            channel: Mutex::new(Some(lead.channel)),
+            kept: Mutex::default(),
             host_pid: lead.pid,
             inner_pid: 0,
-            pidfd: lead.pidfd,
+            pidfd: Arc::new(lead.pidfd),
             dead: AtomicBool::new(false),
             is_lead: true,
             core: AtomicUsize::new(usize::MAX),
@@ -164,18 +167,29 @@ impl Stub {
     /// # Errors
     /// `Dead`, or the errno of the first that failed.
     pub fn order(&self, orders: &[Order]) -> Result<u32, PlatformError> {
-        let commands = self.commands.lock();
-        self.order_locked(&commands, orders, 0).map_err(|(_, e)| e)
+        self.order_locked(&*self.channel()?, orders, 0).map_err(|(_, e)| e)
     }
 
-    fn order_locked(&self, commands: &Commands, orders: &[Order], child: u64) -> Result<u32, (usize, PlatformError)> {
-        let Some(page) = &commands.page else { return Err((0, PlatformError::Dead)) };
+    /// Takes command of the mapper.
+    fn channel(&self) -> Result<MappedMutexGuard<'_, Channel>, PlatformError> {
+        MutexGuard::try_map(self.channel.lock(), Option::as_mut).map_err(|_| PlatformError::Dead)
+    }
+
+    fn order_locked(&self, channel: &Channel, orders: &[Order], child: u64) -> Result<u32, (usize, PlatformError)> {
         if self.dead.load(Ordering::Acquire) {
             return Err((0, PlatformError::Dead));
         }
         self.come_here();
-        page.publish(orders, child);
-        self.await_acknowledgement(commands, orders.len())
+        channel.page().publish(orders, child);
+        self.await_result(channel, orders.len())
+    }
+
+    fn await_result(&self, channel: &Channel, count: usize) -> Result<u32, (usize, PlatformError)> {
+        channel.await_result(count, &self.pidfd).inspect_err(|(_, error)| {
+            if *error == PlatformError::Dead {
+                self.kill();
+            }
+        })
     }
 
     /// Moves the mapper to the calling thread's core.
@@ -189,56 +203,19 @@ impl Stub {
         }
     }
 
-    fn await_acknowledgement(&self, commands: &Commands, count: usize) -> Result<u32, (usize, PlatformError)> {
-        loop {
-            let mut buffer = [0u8; 8];
-            match nix::unistd::read(&commands.event, &mut buffer) {
-                Ok(_) => break,
-                Err(nix::Error::EAGAIN | nix::Error::EINTR) => {}
-                Err(e) => return Err((0, PlatformError::Host(e as i32))),
-            }
-            let mut polled = [
-                PollFd::new(commands.event.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN),
-            ];
-            let timeout = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
-            match poll(&mut polled, timeout) {
-                Ok(0) => {
-                    self.kill();
-                    return Err((0, PlatformError::Dead));
-                }
-                Err(nix::Error::EINTR) => continue,
-                Err(e) => return Err((0, PlatformError::Host(e as i32))),
-                Ok(_) => {}
-            }
-            if polled[0].any() != Some(true) && polled[1].any() == Some(true) {
-                self.dead.store(true, Ordering::Release);
-                return Err((0, PlatformError::Dead));
-            }
-        }
-        let position = nix::unistd::lseek(commands.ack.as_fd(), 0, nix::unistd::Whence::SeekCur)
-            .map_err(|e| (0, PlatformError::Host(e as i32)))? as u64;
-        let (left, result) = ((position >> 32) as usize, position as u32);
-        if left == 0 {
-            Ok(result)
-        } else {
-            Err((count.saturating_sub(left), PlatformError::Host((result as i32).wrapping_neg())))
-        }
-    }
-
     /// Makes changes of the address space.
     ///
     /// # Errors
     /// Which change failed, and why.
     pub fn apply(&self, changes: &[Change]) -> Result<(), (usize, PlatformError)> {
-        let commands = self.commands.lock();
+        let channel = self.channel().map_err(|e| (0, e))?;
         for (batch, part) in changes.chunks(BATCH).enumerate() {
             let first = batch * BATCH;
             let mut orders = Vec::with_capacity(part.len());
             for (i, change) in part.iter().enumerate() {
                 orders.push(self.order_of(change).map_err(|e| (first + i, e))?);
             }
-            self.order_locked(&commands, &orders, 0).map_err(|(i, e)| (first + i, e))?;
+            self.order_locked(&channel, &orders, 0).map_err(|(i, e)| (first + i, e))?;
         }
         Ok(())
     }
@@ -283,49 +260,52 @@ impl Stub {
         })
     }
 
-    /// A copy-on-write copy of this stub, as its child.
+    /// A copy-on-write copy of this stub, as its child, and the first thread of that.
     ///
     /// # Errors
     /// As the host refuses.
-    pub fn fork(&self) -> Result<Arc<Self>, PlatformError> {
-        let page = self.stubs.orders.take()?;
-        let (ack, event) = acknowledgement()?;
-        let numbers = [self.stubs.table.add(ack.as_fd())?, self.stubs.table.add(event.as_fd())?];
-        let forked = self.fork_with(page, ack, event, numbers);
-        if forked.is_err() {
-            numbers.into_iter().for_each(|n| self.stubs.table.remove(n));
+    pub fn fork(&self, first: &Birth) -> Result<(Arc<Self>, HostThread), PlatformError> {
+        let Stubs { graveyard, table, orders, .. } = &*self.stubs;
+        let new = || match graveyard.channel(table) {
+            Some(channel) => Ok(channel),
+            None => Channel::new(orders, table),
+        };
+        match self.fork_with(new()?, first) {
+            // Those that end as yet may be the ones too many.
+            Err(PlatformError::Host(libc::EAGAIN)) if graveyard.wait(table) => self.fork_with(new()?, first),
+            result => result,
         }
-        forked
     }
 
-    fn fork_with(
-        &self,
-        page: OrderPage,
-        ack: OwnedFd,
-        event: OwnedFd,
-        numbers: [i32; 2],
-    ) -> Result<Arc<Self>, PlatformError> {
-        page.put(offset::ACK, &numbers[0].to_le_bytes());
-        page.put(offset::EVENT, &numbers[1].to_le_bytes());
-        let commands = self.commands.lock();
-        let Some(own) = &commands.page else { return Err(PlatformError::Dead) };
-        own.put(offset::CHILD_FILE, &self.stubs.order_number.to_le_bytes());
-        own.put(offset::CHILD_OFFSET, &page.offset().to_le_bytes());
+    fn fork_with(&self, channel: Channel, first: &Birth) -> Result<(Arc<Self>, HostThread), PlatformError> {
+        // The child finds its first orders when it turns to its page.
+        let orders = first.orders();
+        channel.page().publish(&orders, first.entry);
+        let own = self.channel()?;
+        own.page().put(offset::CHILD_FILE, &self.stubs.order_number.to_le_bytes());
+        own.page().put(offset::CHILD_OFFSET, &channel.page().offset().to_le_bytes());
         let clone = Order::new(libc::SYS_clone, &[(libc::CLONE_FILES | libc::SIGCHLD) as u64]);
-        let inner = self.order_locked(&commands, &[clone], Entry::Forked.address()).map_err(|(_, e)| e)? as i32;
+        let inner = match self.order_locked(&own, &[clone], Entry::Forked.address()) {
+            Ok(inner) => inner as i32,
+            Err((_, error)) => {
+                channel.close(&self.stubs.table);
+                return Err(error);
+            }
+        };
         // The child reads its parent's page until it has its own: the parent gets no order before the child has answered
         // one. Its host number is asked for first, since its death has to be noticed.
-        let outer = self.translate(&commands, inner)?;
+        let outer = self.translate(&own, inner)?;
         // SAFETY: no memory is passed.
         let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, outer, 0) };
         if pidfd < 0 {
             return Err(PlatformError::Dead);
         }
         // SAFETY: a descriptor that the kernel has just made.
-        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd as i32) };
+        let pidfd = Arc::new(unsafe { OwnedFd::from_raw_fd(pidfd as i32) });
         let child = Arc::new(Self {
             stubs: self.stubs.clone(),
-            commands: Mutex::new(Commands { page: Some(page), ack, event, numbers }),
+            channel: Mutex::new(Some(channel)),
+            kept: Mutex::default(),
             host_pid: outer,
             inner_pid: inner,
             pidfd,
@@ -336,15 +316,19 @@ impl Stub {
             peak_resident: AtomicU64::new(0),
             minor_faults: AtomicU64::new(0),
         });
-        child.order(&[Order::new(libc::SYS_getpid, &[])])?;
-        drop(commands);
-        Ok(child)
+        let thread = {
+            let channel = child.channel()?;
+            let inner = child.await_result(&channel, orders.len()).map_err(|(_, e)| e)? as i32;
+            HostThread { outer: child.translate(&channel, inner)?, inner }
+        };
+        drop(own);
+        Ok((child, thread))
     }
 
     /// The sentry's number for a thread that the stub knows by `inner`. Where the host cannot tell it of a namespace
     /// (before Linux 6.11), the stub makes the thread the owner of a file, of which the host then tells the owner in the
     /// sentry's own terms.
-    fn translate(&self, commands: &Commands, inner: i32) -> Result<i32, PlatformError> {
+    fn translate(&self, channel: &Channel, inner: i32) -> Result<i32, PlatformError> {
         /// `NS_GET_PID_FROM_PIDNS` (ioctl_nsfs(2)): a number of that namespace in the caller's.
         const NS_GET_PID_FROM_PIDNS: u64 = 0x8004_b706;
         if let Some(namespace) = &self.stubs.namespace {
@@ -356,63 +340,33 @@ impl Stub {
         }
         const F_SETOWN_EX: u64 = 15;
         const F_OWNER_TID: i32 = 0;
-        let Some(page) = &commands.page else { return Err(PlatformError::Dead) };
-        page.put(offset::DATA, &F_OWNER_TID.to_le_bytes());
-        page.put(offset::DATA + 4, &inner.to_le_bytes());
-        let own = Order::new(
-            libc::SYS_fcntl,
-            &[commands.numbers[0] as u64, F_SETOWN_EX, layout::ORDERS + offset::DATA as u64],
-        );
-        self.order_locked(commands, &[own], 0).map_err(|(_, e)| e)?;
+        channel.page().put(offset::DATA, &F_OWNER_TID.to_le_bytes());
+        channel.page().put(offset::DATA + 4, &inner.to_le_bytes());
+        let (results, number) = channel.results();
+        let own = Order::new(libc::SYS_fcntl, &[number as u64, F_SETOWN_EX, layout::ORDERS + offset::DATA as u64]);
+        self.order_locked(channel, &[own], 0).map_err(|(_, e)| e)?;
         let mut owner = [0i32; 2];
         // SAFETY: F_GETOWN_EX fills a structure of two ints.
-        if unsafe { libc::fcntl(commands.ack.as_raw_fd(), 16, owner.as_mut_ptr()) } < 0 || owner[1] <= 0 {
+        if unsafe { libc::fcntl(results.as_raw_fd(), 16, owner.as_mut_ptr()) } < 0 || owner[1] <= 0 {
             return Err(PlatformError::Dead);
         }
         Ok(owner[1])
     }
 
-    /// A new application thread, parked.
+    /// Starts a thread.
     ///
     /// # Errors
     /// As the host refuses (`EAGAIN`).
-    pub fn thread(&self) -> Result<HostThread, PlatformError> {
-        self.bear_thread(&[], Entry::Thread.address(), 0)
-    }
-
-    /// Starts the thread of the lead that hands its signals over.
-    ///
-    /// # Errors
-    /// As the host refuses.
-    pub fn signal_thread(&self) -> Result<HostThread, PlatformError> {
-        self.bear_thread(&[], Entry::Signals.address(), 0)
-    }
-
-    /// Starts the thread of the lead that ends it when the sentry has ended.
-    ///
-    /// # Errors
-    /// As the host refuses.
-    pub fn watch_thread(&self) -> Result<HostThread, PlatformError> {
-        self.bear_thread(&[], Entry::Watch.address(), 0)
-    }
-
-    /// Starts a thread at `entry`, after other orders, with this stack pointer (0 for none).
-    ///
-    /// # Errors
-    /// As the host refuses.
-    pub fn bear_thread(&self, before: &[Order], entry: u64, stack: u64) -> Result<HostThread, PlatformError> {
-        let flags = libc::CLONE_VM
-            | libc::CLONE_FS
-            | libc::CLONE_FILES
-            | libc::CLONE_SIGHAND
-            | libc::CLONE_THREAD
-            | libc::CLONE_SYSVSEM;
-        let commands = self.commands.lock();
-        let mut orders = before.to_vec();
-        orders.push(Order::new(libc::SYS_clone, &[flags as u64, stack]));
-        let inner = self.order_locked(&commands, &orders, entry).map_err(|(_, e)| e)? as i32;
-        let outer = self.translate(&commands, inner)?;
+    pub fn bear_thread(&self, birth: &Birth) -> Result<HostThread, PlatformError> {
+        let channel = self.channel()?;
+        let inner = self.order_locked(&channel, &birth.orders(), birth.entry).map_err(|(_, e)| e)? as i32;
+        let outer = self.translate(&channel, inner)?;
         Ok(HostThread { outer, inner })
+    }
+
+    /// Keeps this until the host has ended the stub, even if that is later than its own end here.
+    pub fn keep_to_its_end(&self, what: impl Any + Send) {
+        self.kept.lock().push(Box::new(what));
     }
 
     /// Unmaps everything of the application's.
@@ -446,23 +400,23 @@ impl Stub {
         ];
         let bytes: Vec<u8> = map.iter().flat_map(|word| word.to_le_bytes()).collect();
         debug_assert!(NAME_SIZE + bytes.len() <= DATA_SIZE);
-        let commands = self.commands.lock();
-        let Some(page) = &commands.page else { return };
+        let Ok(channel) = self.channel() else { return };
+        let page = channel.page();
         page.put(offset::DATA + NAME_SIZE, &bytes);
         let map_at = layout::ORDERS + (offset::DATA + NAME_SIZE) as u64;
         let name = Self::name_order(page, &title.name);
         let map = Order::new(libc::SYS_prctl, &[libc::PR_SET_MM as u64, PR_SET_MM_MAP, map_at, bytes.len() as u64, 0]);
         let mut orders = vec![name, map];
         orders.extend(self.user_orders(title.users));
-        let _ = self.order_locked(&commands, &orders, 0);
+        let _ = self.order_locked(&channel, &orders, 0);
     }
 
     /// Tells them whom it belongs to.
     pub fn set_users(&self, users: Users) {
-        let commands = self.commands.lock();
+        let Ok(channel) = self.channel() else { return };
         let orders = self.user_orders(users);
         if !orders.is_empty() {
-            let _ = self.order_locked(&commands, &orders, 0);
+            let _ = self.order_locked(&channel, &orders, 0);
         }
     }
 
@@ -477,10 +431,9 @@ impl Stub {
 
     /// Tells the host's tools the name.
     pub fn set_name(&self, name: &[u8]) {
-        let commands = self.commands.lock();
-        let Some(page) = &commands.page else { return };
-        let order = Self::name_order(page, name);
-        let _ = self.order_locked(&commands, &[order], 0);
+        let Ok(channel) = self.channel() else { return };
+        let order = Self::name_order(channel.page(), name);
+        let _ = self.order_locked(&channel, &[order], 0);
     }
 
     fn name_order(page: &OrderPage, name: &[u8]) -> Order {
@@ -625,42 +578,50 @@ impl Stub {
 
     /// Lets it end with this status.
     pub fn exit(&self, status: u8) {
-        let commands = self.commands.lock();
-        if let Some(page) = &commands.page {
-            page.publish(&[Order::new(libc::SYS_exit_group, &[u64::from(status)])], 0);
+        if let Ok(channel) = self.channel() {
+            channel.page().publish(&[Order::new(libc::SYS_exit_group, &[u64::from(status)])], 0);
         }
         self.dead.store(true, Ordering::Release);
-        self.await_end(Duration::from_secs(2));
+        has_ended(&self.pidfd, Duration::from_secs(2));
     }
 
     /// Whether it has ended.
     pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
     }
-
-    fn await_end(&self, patience: Duration) -> bool {
-        let mut polled = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-        matches!(poll(&mut polled, timeout), Ok(n) if n > 0)
-    }
 }
 
 impl Drop for Stub {
     fn drop(&mut self) {
-        if !self.is_lead {
-            self.kill();
+        // The lead's end is the sandbox's.
+        if self.is_lead {
+            return;
         }
-        let ended = self.await_end(Duration::from_secs(if self.is_lead { 0 } else { 5 }));
-        let mut commands = self.commands.lock();
-        for number in commands.numbers {
-            self.stubs.table.remove(number);
-        }
-        // A page goes to another stub only when nobody reads it any more.
-        if let Some(page) = commands.page.take()
-            && !ended
-        {
-            let _ = std::mem::ManuallyDrop::new(page);
-        }
+        self.kill();
+        let pidfd = self.pidfd.clone();
+        let remains =
+            Remains { pidfd, channel: self.channel.lock().take(), kept: std::mem::take(&mut self.kept.lock()) };
+        self.stubs.graveyard.bury(remains, &self.stubs.table);
+    }
+}
+
+impl Birth {
+    /// Without a stack, and nothing before.
+    pub fn at(entry: Entry) -> Self {
+        Self { before: Vec::new(), entry: entry.address(), stack: 0 }
+    }
+
+    /// The orders to a mapper that bring it about.
+    fn orders(&self) -> Vec<Order> {
+        let flags = libc::CLONE_VM
+            | libc::CLONE_FS
+            | libc::CLONE_FILES
+            | libc::CLONE_SIGHAND
+            | libc::CLONE_THREAD
+            | libc::CLONE_SYSVSEM;
+        let mut orders = self.before.clone();
+        orders.push(Order::new(libc::SYS_clone, &[flags as u64, self.stack]));
+        orders
     }
 }
 

@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
-use super::process::Stub;
+use super::process::{Birth, HostThread, Stub};
 use crate::{AddressSpace, Change, Context, MemoryFault, PlatformError, Text, Title, Users};
 
 /// How a platform runs the application threads of a stub.
 pub trait Threads: Send + Sync + Sized + 'static {
-    /// Those of a new fork of `stub`'s.
-    fn of_fork(&self, stub: Arc<Stub>) -> Self;
+    /// What is got ready for the first thread of a fork.
+    type Cradle;
+    /// Gets ready for a fork, and says how its first thread is born.
+    fn prepare_fork(&self) -> Result<(Self::Cradle, Birth), PlatformError>;
+    /// Those of the fork, which has this thread.
+    fn of_fork(&self, stub: Arc<Stub>, cradle: Self::Cradle, first: HostThread) -> Self;
     /// A thread that does not run yet.
     fn context(&self, stub: &Arc<Stub>) -> Result<Box<dyn Context>, PlatformError>;
     /// The memory is about to be cleared, by the one thread that goes on: no other may live.
@@ -65,11 +69,11 @@ impl<T: Threads> AddressSpace for Space<T> {
     }
 
     fn poll_fork(&self, _: &mut Cx<'_>) -> Poll<Result<Arc<dyn AddressSpace>, PlatformError>> {
-        let forked = self.stub.fork().map(|stub| {
-            let threads = self.threads.of_fork(stub.clone());
-            Arc::new(Self::new(stub, threads)) as Arc<dyn AddressSpace>
-        });
-        Poll::Ready(forked)
+        Poll::Ready(self.threads.prepare_fork().and_then(|(cradle, birth)| {
+            let (stub, first) = self.stub.fork(&birth)?;
+            let threads = self.threads.of_fork(stub.clone(), cradle, first);
+            Ok(Arc::new(Self::new(stub, threads)) as Arc<dyn AddressSpace>)
+        }))
     }
 
     fn poll_clear(&self, _: &mut Cx<'_>) -> Poll<Result<(), PlatformError>> {

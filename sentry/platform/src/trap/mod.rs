@@ -22,10 +22,11 @@ use std::sync::Arc;
 use moat_host::HostFile;
 
 use crate::stub::birth::Lead;
+use crate::stub::code::Entry;
 use crate::stub::layout;
 use crate::stub::orders::Order;
 use crate::stub::platform::OfLead;
-use crate::stub::process::Stub;
+use crate::stub::process::{Birth, Stub};
 use crate::stub::signals::LeadSignals;
 use crate::stub::space::Space;
 use crate::{AheadTable, Platform, PlatformError};
@@ -100,15 +101,16 @@ impl Lanes {
 pub fn start(lead: Lead, ahead: &AheadTable, lanes: Lanes) -> Result<Arc<dyn Platform>, PlatformError> {
     let (lead, signals, life) = Stub::from_lead(lead)?;
     show_table(&lead, ahead)?;
-    lead.signal_thread()?;
-    lead.watch_thread()?;
+    for entry in [Entry::Signals, Entry::Watch] {
+        lead.bear_thread(&Birth::at(entry))?;
+    }
     let ended = lead.pidfd().as_fd().try_clone_to_owned();
     let ended = ended.map_err(|e| PlatformError::Host(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
     let slots = slots::SlotFile::new()?;
     let number = lead.stubs().share(slots.file())?;
     let shared = Arc::new(Shared { slots, number, deaths: deaths::Deaths::new()?, lanes: lanes.possible() });
     let patches = Patches::new(Arc::new(Images::default()));
-    let space = Arc::new(Space::new(lead.clone(), Places::new(lead.clone(), shared, patches)));
+    let space = Arc::new(Space::new(lead.clone(), Places::of_lead(lead.clone(), shared, patches)));
     Ok(OfLead::new("trap", lead, space, LeadSignals::new(signals, ended), life))
 }
 

@@ -16,7 +16,7 @@ use super::patch::Patches;
 use super::slots::{self, SLOT, Slot, SlotFile, offset};
 use crate::stub::layout;
 use crate::stub::orders::Order;
-use crate::stub::process::{HostThread, Stub};
+use crate::stub::process::{Birth, HostThread, Stub};
 use crate::stub::space::Threads;
 use crate::{Change, Context, MemoryFault, PlatformError, Text};
 
@@ -66,6 +66,8 @@ pub struct Places {
 struct State {
     /// Every slot, in the order of their addresses.
     slots: Vec<Arc<Slot>>,
+    /// The thread that a fork was born with, until its first context has it.
+    first: Option<Place>,
     /// Threads that stand in their handler for who needs one.
     idle: Vec<Place>,
     /// Threads that were told to end, and are not known to have.
@@ -79,9 +81,13 @@ struct State {
 }
 
 impl Places {
-    /// Those of `stub`, which has no threads yet.
-    pub fn new(stub: Arc<Stub>, shared: Arc<Shared>, patches: Patches) -> Arc<Self> {
-        let places = Arc::new(Self { stub, shared, patches, state: Mutex::default() });
+    /// Those of the lead, which has no application threads yet.
+    pub fn of_lead(stub: Arc<Stub>, shared: Arc<Shared>, patches: Patches) -> Arc<Self> {
+        Self::new(stub, shared, patches, State::default())
+    }
+
+    fn new(stub: Arc<Stub>, shared: Arc<Shared>, patches: Patches, state: State) -> Arc<Self> {
+        let places = Arc::new(Self { stub, shared, patches, state: Mutex::new(state) });
         places.shared.deaths.watch(&places.stub, &places);
         places
     }
@@ -111,7 +117,7 @@ impl Places {
     fn take(&self) -> Result<Place, PlatformError> {
         let free = {
             let mut state = self.state.lock();
-            if let Some(place) = state.idle.pop() {
+            if let Some(place) = state.first.take().or_else(|| state.idle.pop()) {
                 state.used += 1;
                 return Ok(place);
             }
@@ -124,15 +130,14 @@ impl Places {
             Some(slot) => (slot, Vec::new()),
             None => self.map_slot()?,
         };
-        self.bear(slot, &orders)
+        self.bear(slot, orders)
     }
 
     /// A new thread in a slot that no other has, after these orders.
-    fn bear(&self, slot: Arc<Slot>, orders: &[Order]) -> Result<Place, PlatformError> {
-        slot.reset();
-        let thread = self.stub.bear_thread(orders, Entry::Thread.address(), slot.address() + SLOT as u64)?;
+    fn bear(&self, slot: Arc<Slot>, before: Vec<Order>) -> Result<Place, PlatformError> {
+        let thread = self.stub.bear_thread(&birth_in(&slot, before))?;
         self.state.lock().used += 1;
-        Ok(Place { slot, thread, seen: 0, fresh: true, in_call: false })
+        Ok(Place::of_newborn(slot, thread))
     }
 
     /// The patched texts.
@@ -159,13 +164,7 @@ impl Places {
         }
         let slot = Arc::new(self.shared.slots.take(address)?);
         state.slots.push(slot.clone());
-        let flags = (libc::MAP_SHARED | libc::MAP_FIXED) as u64;
-        let prot = (libc::PROT_READ | libc::PROT_WRITE) as u64;
-        let size = SLOT as u64;
-        let orders = vec![
-            Order::new(libc::SYS_mmap, &[address, size, prot, flags, self.shared.number as u64, slot.offset()]),
-            Order::new(libc::SYS_madvise, &[address, size, libc::MADV_DONTFORK as u64]),
-        ];
+        let orders = self.shared.map(&slot);
         Ok((slot, orders))
     }
 
@@ -218,7 +217,7 @@ impl Places {
         }
         self.wait_for_ends(0)?;
         self.state.lock().free.retain(|free| !Arc::ptr_eq(free, &slot));
-        self.bear(slot, &[])
+        self.bear(slot, Vec::new())
     }
 
     /// Makes sure that no other threads live than those of so many contexts: what a program left behind must not run in
@@ -248,7 +247,37 @@ impl Places {
     }
 }
 
+impl Shared {
+    /// The orders that put a slot in place.
+    fn map(&self, slot: &Slot) -> Vec<Order> {
+        let flags = (libc::MAP_SHARED | libc::MAP_FIXED) as u64;
+        let prot = (libc::PROT_READ | libc::PROT_WRITE) as u64;
+        let (at, size) = (slot.address(), SLOT as u64);
+        vec![
+            Order::new(libc::SYS_mmap, &[at, size, prot, flags, self.number as u64, slot.offset()]),
+            Order::new(libc::SYS_madvise, &[at, size, libc::MADV_DONTFORK as u64]),
+        ]
+    }
+}
+
+/// How a new thread is born in a slot that no other has.
+fn birth_in(slot: &Slot, before: Vec<Order>) -> Birth {
+    slot.reset();
+    Birth { before, entry: Entry::Thread.address(), stack: slot.address() + SLOT as u64 }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        // A slot goes to another stub after the end of this one.
+        self.stub.keep_to_its_end(std::mem::take(&mut self.state.get_mut().slots));
+    }
+}
+
 impl Place {
+    fn of_newborn(slot: Arc<Slot>, thread: HostThread) -> Self {
+        Self { slot, thread, seen: 0, fresh: true, in_call: false }
+    }
+
     /// Lets the thread end.
     fn end(&self) {
         self.slot.word(offset::ACTION).store(action::EXIT, Ordering::SeqCst);
@@ -257,8 +286,18 @@ impl Place {
 }
 
 impl Threads for Arc<Places> {
-    fn of_fork(&self, stub: Arc<Stub>) -> Self {
-        Places::new(stub, self.shared.clone(), self.patches.copy())
+    type Cradle = Arc<Slot>;
+
+    fn prepare_fork(&self) -> Result<(Arc<Slot>, Birth), PlatformError> {
+        let slot = Arc::new(self.shared.slots.take(layout::SLOTS)?);
+        let birth = birth_in(&slot, self.shared.map(&slot));
+        Ok((slot, birth))
+    }
+
+    fn of_fork(&self, stub: Arc<Stub>, slot: Arc<Slot>, first: HostThread) -> Self {
+        let first = Place::of_newborn(slot.clone(), first);
+        let state = State { slots: vec![slot], first: Some(first), ..State::default() };
+        Places::new(stub, self.shared.clone(), self.patches.copy(), state)
     }
 
     fn context(&self, stub: &Arc<Stub>) -> Result<Box<dyn Context>, PlatformError> {
