@@ -140,7 +140,7 @@ fn fire_spent(group: &Arc<ThreadGroup>) {
     for (id, clock, at) in armed {
         // A clock whose process or thread has ended stands still.
         match task.kernel().clocks().read(&task, clock) {
-            Ok(now) if now >= at => fire_posix(group, id, now),
+            Ok(now) if now >= at => fire_posix(group, id, Due::Spent(at), now),
             _ => {}
         }
     }
@@ -210,20 +210,23 @@ struct Fire {
     group: Weak<ThreadGroup>,
     /// `None` for ITIMER_REAL.
     timer: Option<i32>,
+    /// The expiry that it stands for: a timer may be set anew while this is on its way.
+    at: Instant,
 }
 
 impl Notify for Fire {
     fn notify(&self) {
         let Some(group) = self.group.upgrade() else { return };
         match self.timer {
-            None => fire_real(&group),
-            Some(id) => fire_posix(&group, id, Duration::ZERO),
+            None => fire_real(&group, self.at),
+            Some(id) => fire_posix(&group, id, Due::At(self.at), Duration::ZERO),
         }
     }
 }
 
+/// Under the lock under which the timer is set to expire then: what fires looks for that.
 fn arm(group: &Arc<ThreadGroup>, at: Instant, timer: Option<i32>) -> Armed {
-    TimerQueue::global().arm(at, Arc::new(Fire { group: Arc::downgrade(group), timer }))
+    TimerQueue::global().arm(at, Arc::new(Fire { group: Arc::downgrade(group), timer, at }))
 }
 
 /// The next expiry of a periodic timer that expired at `last`, and how many were missed.
@@ -233,10 +236,10 @@ fn next_expiry(last: Instant, interval: Duration) -> (Instant, i32) {
     (last + interval * (missed + 1), missed as i32)
 }
 
-fn fire_real(group: &Arc<ThreadGroup>) {
+fn fire_real(group: &Arc<ThreadGroup>, at: Instant) {
     {
         let mut state = group.state().lock();
-        let Some(timer) = state.timers.real.take() else { return };
+        let Some(timer) = state.timers.real.take_if(|timer| timer.expires == at) else { return };
         if !timer.interval.is_zero() {
             let (expires, _) = next_expiry(timer.expires, timer.interval);
             state.timers.real =
@@ -248,10 +251,10 @@ fn fire_real(group: &Arc<ThreadGroup>) {
 }
 
 /// `now` is what a clock of processor time shows.
-fn fire_posix(group: &Arc<ThreadGroup>, id: i32, now: Duration) {
+fn fire_posix(group: &Arc<ThreadGroup>, id: i32, due: Due, now: Duration) {
     let (expiry, overrun) = {
         let mut state = group.state().lock();
-        let Some(timer) = state.timers.posix.get_mut(&id) else { return };
+        let Some(timer) = state.timers.posix.get_mut(&id).filter(|timer| timer.expires == Some(due)) else { return };
         let mut missed = 0;
         match timer.expires.take() {
             Some(Due::At(last)) if !timer.interval.is_zero() => {
@@ -308,11 +311,14 @@ pub fn real(group: &Arc<ThreadGroup>) -> Setting {
 /// Sets ITIMER_REAL; the old setting.
 pub fn set_real(group: &Arc<ThreadGroup>, value: Duration, interval: Duration) -> Setting {
     let old = real(group);
-    let new = (!value.is_zero()).then(|| {
-        let expires = far(value);
-        RealTimer { expires, interval, _armed: arm(group, expires, None) }
-    });
-    let replaced = std::mem::replace(&mut group.state().lock().timers.real, new);
+    let replaced = {
+        let mut state = group.state().lock();
+        let new = (!value.is_zero()).then(|| {
+            let expires = far(value);
+            RealTimer { expires, interval, _armed: arm(group, expires, None) }
+        });
+        std::mem::replace(&mut state.timers.real, new)
+    };
     drop(replaced);
     old
 }
@@ -358,12 +364,12 @@ fn left_of(expires: Option<Due>, now: Duration) -> Duration {
 /// `timer_settime`: expires when `due` says (`None` disarms); the old setting. `now` is what a clock of processor time
 /// shows.
 pub fn set(group: &Arc<ThreadGroup>, id: i32, due: Option<Due>, interval: Duration, now: Duration) -> Result<Setting> {
-    let armed = match due {
-        Some(Due::At(at)) => Some(arm(group, at, Some(id))),
-        _ => None,
-    };
     let (old, replaced) = {
         let mut state = group.state().lock();
+        let armed = match due {
+            Some(Due::At(at)) => Some(arm(group, at, Some(id))),
+            _ => None,
+        };
         let timer = state.timers.posix.get_mut(&id).ok_or(Errno::EINVAL)?;
         let old = (left_of(timer.expires, now), timer.interval);
         timer.expires = due;
