@@ -74,6 +74,8 @@ pub struct SigSet(u64);
 impl SigSet {
     /// No signal.
     pub const EMPTY: Self = Self(0);
+    /// All signals.
+    pub const ALL: Self = Self(u64::MAX);
 
     /// From bits.
     pub const fn from_bits(bits: u64) -> Self {

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use moat_abi::errno::Errno;
 use moat_abi::resource::Resource;
 use moat_abi::sched::CloneFlags;
-use moat_abi::signal::SIGCHLD;
+use moat_abi::signal::{SIGCHLD, SigSet};
 use moat_platform::{AddressSpace, Context};
 
 use super::process_tree::{Process, ProcessTree};
+use super::signal::{deliver, mask};
 use super::task::{NewTask, SCHED_RESET_ON_FORK, Shared};
 use super::usage::Usage;
 use super::{Current, Task, ThreadGroup, run};
@@ -332,7 +333,12 @@ fn abandon(task: &Arc<Task>) {
         group.stub().kill();
         task.memory_manager().leave();
         drop(removed);
-    } else if let Some(process) = tree.process_mut(group.pid()) {
-        process.tasks.remove(&task.tid());
+    } else {
+        if let Some(process) = tree.process_mut(group.pid()) {
+            process.tasks.remove(&task.tid());
+        }
+        drop(tree);
+        mask::retarget(&group, SigSet::ALL, None);
+        deliver::tell_of_stop(&group);
     }
 }

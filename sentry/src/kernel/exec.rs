@@ -57,9 +57,10 @@ async fn kill_other_threads(current: &mut Current) -> Result<()> {
             process.tasks.remove(&old);
             process.tasks.insert(group.pid(), current.task.clone());
         }
+        // In this order: a signal finds no process that has no thread.
+        group.add_task(group.pid(), &current.task);
         group.remove_task(old);
         current.set_tid(group.pid());
-        group.add_task(group.pid(), &current.task);
         group.state().lock().leader_status = None;
     }
     group.signals().lock().exec_by = None;

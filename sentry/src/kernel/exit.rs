@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use moat_abi::signal::{SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SigActionFlags, SigInfo, Signal};
+use moat_abi::signal::{SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SigActionFlags, SigInfo, SigSet, Signal};
 
-use super::signal::SIG_IGN;
 use super::signal::send::{self, Origin};
+use super::signal::{SIG_IGN, deliver, mask};
 use super::{Current, Kernel, Task, ThreadGroup, futex};
 
 /// Decides that the whole process ends with this wait status. The calling thread sets its own `ending`.
@@ -72,6 +72,8 @@ pub async fn end(mut current: Current) {
     if last {
         end_process(&task, &group, status).await;
     } else {
+        mask::retarget(&group, SigSet::ALL, None);
+        deliver::tell_of_stop(&group);
         release(&task);
     }
 }

@@ -12,11 +12,11 @@ use zerocopy::IntoBytes;
 use super::arguments::{Fd, In, UserOpaque};
 use super::descriptors::install;
 use super::poll::{self, Interrupted, Patience};
-use super::signals::set_temporary_mask;
 use crate::Result;
 use crate::fs::OpenFile;
 use crate::fs::epoll::Epoll;
 use crate::kernel::Current;
+use crate::kernel::signal::mask;
 
 /// epoll_create(2): the size is a hint of old that must only be positive.
 pub fn epoll_create(current: &mut Current, size: i32) -> Result<Fd> {
@@ -103,7 +103,7 @@ async fn wait_masked(
     mask: Option<SigSet>,
 ) -> Result<usize> {
     if let Some(mask) = mask {
-        set_temporary_mask(current, mask);
+        mask::set_temporary(current, mask);
     }
     let result = wait(current, epfd, events, limit, patience).await;
     poll::unmask_after_call(current, matches!(result, Err(Errno::EINTR | Errno::ERESTARTNOHAND)));

@@ -11,12 +11,13 @@ use moat_abi::time::{Timespec, Timeval};
 use zerocopy::IntoBytes;
 
 use super::arguments::{In, InOut, UserOpaque};
-use super::signals::{check_set_size, restore_mask, set_temporary_mask};
+use super::signals::check_set_size;
 use crate::Result;
 use crate::executor::wait::Waiter;
 use crate::fs::OpenFile;
 use crate::fs::fd_table::NR_OPEN;
 use crate::kernel::current::RestartBlock;
+use crate::kernel::signal::mask;
 use crate::kernel::task::WaitEnd;
 use crate::kernel::{Current, timers};
 
@@ -91,12 +92,12 @@ pub(super) async fn look<T>(
 /// A signal (or a stop, a pause, the end) came first.
 pub(super) struct Interrupted;
 
-/// Takes a mask of [`set_temporary_mask`] back at the end of a call, unless a signal ended it: then delivery does, since
+/// Takes a mask of [`mask::set_temporary`] back at the end of a call, unless a signal ended it: then delivery does, since
 /// the handler is chosen by the mask of the call.
 pub(super) fn unmask_after_call(current: &Current, interrupted: bool) {
     // What interrupted may be gone again, taken by another thread; then nothing will be delivered.
     if !interrupted || !current.recalculate_pending() {
-        restore_mask(current);
+        mask::restore(current);
     }
 }
 
@@ -215,7 +216,7 @@ pub async fn ppoll(
     let time = if timeout.is_null() { None } else { Some(timeout.read(&memory)?) };
     let patience = Patience::by(time)?;
     if let Some(mask) = read_mask(current, mask, size)? {
-        set_temporary_mask(current, mask);
+        mask::set_temporary(current, mask);
     }
     let result = poll_entries(current, fds.0, count, patience).await;
     unmask_after_call(current, matches!(result, Ok(Err(_))));
@@ -355,7 +356,7 @@ pub async fn pselect6(
     let time = if timeout.is_null() { None } else { Some(timeout.read(&memory)?) };
     let patience = Patience::by(time)?;
     if let Some(mask) = mask {
-        set_temporary_mask(current, mask);
+        mask::set_temporary(current, mask);
     }
     let result = select_sets(current, count, [input.0, output.0, other.0], patience).await;
     unmask_after_call(current, matches!(result, Ok(Err(_))));

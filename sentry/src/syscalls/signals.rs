@@ -13,8 +13,8 @@ use moat_abi::time::Timespec;
 use super::arguments::{Fd, In, Out, Pid, Replaced, SignalNumber};
 use crate::Result;
 use crate::fs::pidfd::PidFd;
-use crate::kernel::signal::frame;
 use crate::kernel::signal::send::{self, Origin};
+use crate::kernel::signal::{frame, mask};
 use crate::kernel::task::WaitEnd;
 use crate::kernel::{Current, Task, ThreadGroup, timers};
 
@@ -87,51 +87,9 @@ pub fn rt_sigprocmask(current: &mut Current, how: i32, set: In<SigSet>, old: Out
             SIG_SETMASK => set,
             _ => return Err(Errno::EINVAL),
         };
-        set_mask(current, new);
+        mask::set(current, new);
     }
     old.write_if(&memory, &previous)
-}
-
-/// Sets the mask; what it lets through now is delivered at the end of the call.
-pub fn set_mask(current: &Current, mask: SigSet) {
-    current.signals().lock().blocked = mask.blockable();
-    current.recalculate_pending();
-    // A process-wide signal that this thread now blocks may be another's.
-    let pending = current.group_ref().signals().lock().pending.set();
-    if !pending.is_empty() {
-        for task in current.group_ref().tasks() {
-            task.recalculate_pending();
-        }
-    }
-}
-
-/// Sets a mask for the time of a call (ppoll, pselect, epoll_pwait, sigsuspend): the old one comes back at delivery,
-/// after a handler's frame has recorded it.
-pub fn set_temporary_mask(current: &Current, mask: SigSet) {
-    {
-        let mut signals = current.signals().lock();
-        let old = signals.blocked;
-        signals.restore.get_or_insert(old);
-        signals.blocked = mask.blockable();
-    }
-    current.recalculate_pending();
-}
-
-/// Puts the old mask back when the call ends without an interruption.
-pub fn restore_mask(current: &Current) {
-    let restored = {
-        let mut signals = current.signals().lock();
-        match signals.restore.take() {
-            Some(mask) => {
-                signals.blocked = mask;
-                true
-            }
-            None => false,
-        }
-    };
-    if restored {
-        current.recalculate_pending();
-    }
 }
 
 /// rt_sigpending(2).
@@ -150,8 +108,7 @@ pub fn rt_sigpending(current: &mut Current, out: Out<SigSet>, size: usize) -> Re
 /// rt_sigsuspend(2).
 pub async fn rt_sigsuspend(current: &mut Current, set: In<SigSet>, size: usize) -> Result<()> {
     check_set_size(size)?;
-    let mask = set.read(&current.memory())?;
-    set_temporary_mask(current, mask);
+    mask::set_temporary(current, set.read(&current.memory())?);
     let _: std::result::Result<(), WaitEnd> = current.wait_for(None, |_| None::<()>).await;
     Err(Errno::ERESTARTNOHAND)
 }
@@ -218,7 +175,7 @@ pub async fn rt_sigtimedwait(
 pub fn rt_sigreturn(current: &mut Current) -> Result<Replaced> {
     match frame::pop(current) {
         Ok(restored) => {
-            set_mask(current, restored.mask);
+            mask::set(current, restored.mask);
             // An alternate stack that is not valid leaves the old one.
             let _ = set_altstack(current, restored.altstack, restored.stack);
         }

@@ -1,21 +1,24 @@
 //! Delivery: what a task does about what is pending, before it goes (back) to application code.
 
+use std::sync::Arc;
+
 use moat_abi::errno::Errno;
 use moat_abi::nr;
 use moat_abi::signal::{SIGSEGV, SIGSTOP, SS_AUTODISARM, SigActionFlags, SigAltStack, SigInfo, Signal};
 
-use super::{DefaultAction, SIG_DFL, SIG_IGN, Stop, default_action, frame, send};
+use super::{DefaultAction, SIG_DFL, SIG_IGN, Stop, default_action, frame, mask, send};
 use crate::kernel::current::Interrupted;
 use crate::kernel::wait::{self, ChildEvent};
-use crate::kernel::{Current, exit};
+use crate::kernel::{Current, ThreadGroup, exit};
 
 /// Handles everything that is pending: ends, pauses, stops, handlers. Afterwards the task may run on, unless
 /// `current.ending` is set.
 pub async fn deliver(current: &mut Current) {
     loop {
-        let (exiting, replaced, stopped) = {
+        let (exiting, replaced, stop) = {
             let group = current.group_ref().signals().lock();
-            (group.exiting, group.exec_by.is_some_and(|by| by != current.tid()), group.stop.is_some())
+            let stop = group.stop.map(|stop| stop.number);
+            (group.exiting, group.exec_by.is_some_and(|by| by != current.tid()), stop)
         };
         if let Some(status) = exiting {
             current.ending = Some(status);
@@ -36,13 +39,15 @@ pub async fn deliver(current: &mut Current) {
                 .await;
             continue;
         }
-        if stopped {
+        if let Some(number) = stop {
             let group = current.group();
-            halted(current);
+            halted(current, number);
             let _ = current
                 .wait_killable(|waiter| {
                     waiter.listen(&group.continued);
-                    group.signals().lock().stop.is_none().then_some(())
+                    // A process that is continued may be stopped again before all of its threads have seen it.
+                    let same = group.signals().lock().stop.is_some_and(|stop| stop.number == number);
+                    (!same).then_some(())
                 })
                 .await;
             continue;
@@ -109,12 +114,12 @@ fn act(current: &mut Current, signal: Signal, info: SigInfo) -> bool {
         send::force(&current.task, SIGSEGV, SigInfo::kernel(SIGSEGV));
         return false;
     }
-    let mut signals = current.signals().lock();
-    let mut blocked = signals.blocked.union(action.mask);
+    let mut blocked = action.mask;
     if !action.flags.contains(SigActionFlags::NODEFER) {
         blocked.insert(signal);
     }
-    signals.blocked = blocked.blockable();
+    mask::add(current, blocked);
+    let mut signals = current.signals().lock();
     if signals.altstack.flags & SS_AUTODISARM != 0 && action.flags.contains(SigActionFlags::ONSTACK) {
         signals.altstack = SigAltStack::disabled();
     }
@@ -150,7 +155,8 @@ fn stop(current: &Current, signal: Signal) {
         if signals.exiting.is_some() || signals.stop.is_some() {
             return;
         }
-        signals.stop = Some(Stop { signal, halted: 0 });
+        signals.stops += 1;
+        signals.stop = Some(Stop { number: signals.stops, signal, halted: 0, told: false });
     }
     if let Some(tracer) = current.kernel().tracer() {
         tracer.stopped(current.tid(), signal);
@@ -160,19 +166,28 @@ fn stop(current: &Current, signal: Signal) {
     }
 }
 
-/// A thread has come to a halt; the last one's halt is what the parent is told of.
-fn halted(current: &Current) {
-    let group = current.group();
-    let last = {
+/// A thread has come to a halt for the stop of this number.
+fn halted(current: &Current, number: u64) {
+    {
+        let mut signals = current.group_ref().signals().lock();
+        let Some(stop) = signals.stop.as_mut().filter(|stop| stop.number == number) else { return };
+        stop.halted += 1;
+    }
+    tell_of_stop(current.group_ref());
+}
+
+/// Tells the parent of a stop, once, when all threads have come to a halt, or the last that had not has left.
+pub fn tell_of_stop(group: &Arc<ThreadGroup>) {
+    let all = {
         let mut signals = group.signals().lock();
         let threads = group.task_count();
-        signals.stop.as_mut().and_then(|stop| {
-            stop.halted += 1;
-            (stop.halted == threads).then_some(stop.signal)
+        signals.stop.as_mut().filter(|stop| stop.halted == threads && !stop.told).map(|stop| {
+            stop.told = true;
+            stop.signal
         })
     };
-    if let Some(signal) = last {
-        wait::notify_parent(&group, ChildEvent::Stopped(signal));
+    if let Some(signal) = all {
+        wait::notify_parent(group, ChildEvent::Stopped(signal));
     }
 }
 
@@ -184,10 +199,7 @@ fn finish(current: &mut Current) {
             _ => call_again(current, number),
         }
     }
-    let mut signals = current.signals().lock();
-    if let Some(mask) = signals.restore.take() {
-        signals.blocked = mask;
-    }
+    mask::restore_for_delivery(current);
 }
 
 /// Goes back to the `syscall` instruction with this number.

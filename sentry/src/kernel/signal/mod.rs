@@ -6,6 +6,7 @@
 
 pub mod deliver;
 pub mod frame;
+pub mod mask;
 pub mod queue;
 pub mod send;
 
@@ -139,6 +140,8 @@ pub struct GroupSignals {
     pub pending: SignalQueue,
     /// Job control: the threads are to stop (or have).
     pub stop: Option<Stop>,
+    /// How many stops there have been.
+    pub stops: u64,
     /// The process is ending with this wait status; every thread exits.
     pub exiting: Option<u32>,
     /// A thread is replacing the program: the others exit.
@@ -148,8 +151,12 @@ pub struct GroupSignals {
 /// A group stop.
 #[derive(Clone, Copy, Debug)]
 pub struct Stop {
+    /// Which of the process's stops it is.
+    pub number: u64,
     /// The signal that stopped it.
     pub signal: Signal,
     /// How many threads have come to a halt.
     pub halted: usize,
+    /// The parent has been told that all have.
+    pub told: bool,
 }

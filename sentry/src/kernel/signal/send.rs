@@ -5,7 +5,7 @@ use std::sync::Arc;
 use moat_abi::errno::Errno;
 use moat_abi::signal::{SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SigInfo, SigSet, Signal};
 
-use super::{SIG_DFL, Stop};
+use super::{SIG_DFL, Stop, mask};
 use crate::Result;
 use crate::kernel::task::Task;
 use crate::kernel::thread_group::ThreadGroup;
@@ -51,13 +51,12 @@ pub fn to_process(group: &Arc<ThreadGroup>, signal: Signal, info: SigInfo, origi
         return Ok(());
     }
     group.signal_arrived.wake_all();
-    let mut woken = false;
+    // As they are now: a thread that has left since then has told others of what was pending before it did.
+    let tasks = group.tasks();
     for task in &tasks {
         task.signal_arrived.wake_all();
-        if !woken && task.recalculate_pending() {
-            woken = true;
-        }
     }
+    mask::announce(tasks.iter(), SigSet::of(&[signal]));
     Ok(())
 }
 
