@@ -9,7 +9,7 @@ use super::deaths;
 use super::kept::{self, Kept, Pool};
 use super::kick::{self, Kicks};
 use super::raw::{self, Stop};
-use crate::stub::code::Entry;
+use crate::stub::code::{self, Entry};
 use crate::stub::placement::Placement;
 use crate::stub::process::{HostThread, Stub};
 use crate::{
@@ -41,6 +41,12 @@ enum Detour {
     /// Takes its registers, which are these, from the frame at its stack pointer ([`Entry::Sigreturn`]).
     Return { stack: u64, registers: Box<Registers> },
 }
+
+/// The code of a SIGTRAP after a single step.
+const TRAP_TRACE: i32 = 2;
+
+/// More instructions than any detour has.
+const DETOUR_STEPS: u32 = 256;
 
 /// Every so many runs it is looked how much memory the process has used.
 const RUNS_A_LOOK: u32 = 64;
@@ -165,13 +171,21 @@ impl PtraceContext {
         Ok(())
     }
 
+    /// Waits for a stop, through the kicks that come meanwhile.
     fn wait(&self) -> Result<Stop, i32> {
-        if !self.runs.is_multiple_of(RUNS_A_LOOK) {
-            return raw::wait(self.thread.outer);
+        let tid = self.thread.outer;
+        loop {
+            let stop = match self.runs.is_multiple_of(RUNS_A_LOOK) {
+                false => raw::wait(tid),
+                true => raw::wait_with_use(tid).map(|(stop, used)| {
+                    self.stub.record_use(used.max_resident << 10, used.minor_faults);
+                    stop
+                }),
+            };
+            if stop != Err(libc::EINTR) {
+                return stop;
+            }
         }
-        let (stop, used) = raw::wait_with_use(self.thread.outer)?;
-        self.stub.record_use(used.max_resident << 10, used.minor_faults);
-        Ok(stop)
     }
 
     /// Stops the thread once more without its having run, since use is told with a stop.
@@ -197,7 +211,11 @@ impl PtraceContext {
         let tid = self.thread.outer;
         loop {
             if self.kicks.take() {
-                return Ok(Exit::Kicked);
+                let Some(stop) = self.finish_detour()? else { return Ok(Exit::Kicked) };
+                // Every exit serves who kicked.
+                if let Some(exit) = self.exit_of(stop)? {
+                    return Ok(exit);
+                }
             }
             self.write_back()?;
             kick::set_tracee(tid);
@@ -209,41 +227,63 @@ impl PtraceContext {
             }
             let began = Instant::now();
             self.runs = self.runs.wrapping_add(1);
-            let stop = raw::resume(tid).and_then(|()| {
-                loop {
-                    match self.wait() {
-                        Err(libc::EINTR) => {}
-                        stop => return stop,
-                    }
-                }
-            });
+            let stop = raw::resume(tid).and_then(|()| self.wait());
             self.kicks.leave();
             let ran = began.elapsed();
             self.ran += ran;
             if let Some(placement) = &mut self.placement {
                 placement.end(ran);
             }
-            match stop? {
-                Stop::Syscall => {
-                    let info = raw::syscall_info(tid)?;
-                    self.stack = info.stack;
-                    let abi = if info.arch == AUDIT_ARCH_X86_64 { Abi::X86_64 } else { Abi::I386 };
-                    return Ok(Exit::Syscall { abi, number: info.number, arguments: info.arguments });
-                }
-                Stop::Signal(signal) => {
-                    let (code, address) = raw::signal_info(tid)?;
-                    let synchronous =
-                        matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP);
-                    return Ok(if synchronous && code > 0 {
-                        Exit::Exception { signal, code, address }
-                    } else {
-                        Exit::HostSignal { signal }
-                    });
-                }
-                Stop::Event => {}
-                Stop::Ended => return Err(libc::ESRCH),
+            if let Some(exit) = self.exit_of(stop?)? {
+                return Ok(exit);
             }
         }
+    }
+
+    /// What a stop is to the kernel; nothing, if the thread was only held up.
+    fn exit_of(&mut self, stop: Stop) -> Result<Option<Exit>, i32> {
+        let tid = self.thread.outer;
+        Ok(Some(match stop {
+            Stop::Syscall => {
+                let info = raw::syscall_info(tid)?;
+                self.stack = info.stack;
+                let abi = if info.arch == AUDIT_ARCH_X86_64 { Abi::X86_64 } else { Abi::I386 };
+                Exit::Syscall { abi, number: info.number, arguments: info.arguments }
+            }
+            Stop::Signal(signal) => match raw::signal_info(tid)? {
+                (code, address) if is_exception(signal, code) => Exit::Exception { signal, code, address },
+                _ => match self.finish_detour()? {
+                    None => Exit::HostSignal { signal },
+                    Some(stop) => return self.exit_of(stop),
+                },
+            },
+            Stop::Event => return Ok(None),
+            Stop::Ended => return Err(libc::ESRCH),
+        }))
+    }
+
+    /// Lets a stopped thread that is in stub code on the application's behalf go on to the application's, so that nobody
+    /// sees where it was. What else stopped it on the way, which is a fault or its end, if anything did.
+    fn finish_detour(&mut self) -> Result<Option<Stop>, i32> {
+        let tid = self.thread.outer;
+        for _ in 0..DETOUR_STEPS {
+            // Registers that somebody has seen or changed are the application's already.
+            if self.cache != Cache::Absent || !code::is_detour(raw::registers(tid)?.rip) {
+                return Ok(None);
+            }
+            raw::step(tid)?;
+            match self.wait()? {
+                Stop::Signal(signal) => match raw::signal_info(tid)?.0 {
+                    TRAP_TRACE if signal == libc::SIGTRAP => {}
+                    code if is_exception(signal, code) => return Ok(Some(Stop::Signal(signal))),
+                    // A host signal to the stub in this very moment is lost, as one that arrives twice is.
+                    _ => {}
+                },
+                Stop::Event => {}
+                stop => return Ok(Some(stop)),
+            }
+        }
+        Err(libc::ESRCH)
     }
 
     /// Does by ptrace what the thread was to do by itself, since somebody wants to see the result.
@@ -521,6 +561,11 @@ impl Drop for PtraceContext {
             let _ = let_go(self.thread.outer);
         }
     }
+}
+
+/// Whether a signal was raised by what the thread itself did.
+fn is_exception(signal: i32, code: i32) -> bool {
+    matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP) && code > 0
 }
 
 /// Brings a new thread, which has just been interrupted, to where it waits with its filter installed: a thread without

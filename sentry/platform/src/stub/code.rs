@@ -328,6 +328,12 @@ pub fn image() -> Image {
     unsafe { Image::new(&raw const moat_stub_begin, &raw const moat_stub_end, super::layout::CODE) }
 }
 
+/// Whether an instruction pointer is in what an application thread does for itself between the sentry and the
+/// application: [`Entry::Handler`] and [`Entry::Sigreturn`], which come one after the other.
+pub fn is_detour(instruction: u64) -> bool {
+    (Entry::Handler.address()..Entry::Signals.address()).contains(&instruction)
+}
+
 /// Entry points, as addresses in a stub.
 #[derive(Clone, Copy, Debug)]
 pub enum Entry {
