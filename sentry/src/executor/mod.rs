@@ -4,6 +4,7 @@
 //! On platforms that tie a task to a host thread (`Platform::thread_per_task`) each task has a thread that polls it and
 //! sleeps between polls ([`workers`]); that is the only mode so far.
 
+pub mod deferred;
 pub mod reactor;
 pub mod timer;
 pub mod wait;
@@ -35,7 +36,10 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {
         NEXT_DEADLINE.with(|d| d.set(None));
-        if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+        deferred::begin();
+        let polled = future.as_mut().poll(&mut cx);
+        deferred::settle();
+        if let Poll::Ready(value) = polled {
             return value;
         }
         let deadline = NEXT_DEADLINE.with(Cell::get);

@@ -8,6 +8,7 @@ use moat_abi::signal::{SIGIO, SigInfo, Signal};
 
 use super::OpenFile;
 use super::file::SignalOwner;
+use crate::executor::deferred;
 use crate::executor::timer::{Armed, TimerQueue};
 use crate::executor::wait::{Notify, Registration, Waiter};
 use crate::kernel::signal::send::{self, Origin};
@@ -27,8 +28,8 @@ pub struct Fasync {
     _listener: Arc<Listener>,
 }
 
-/// Listens to what the file waits for. Who wakes it may hold locks that a signal must not be sent under, so that the
-/// timer thread sends it.
+/// Listens to what the file waits for. Who wakes it may hold locks that a signal must not be sent under, and sends it when
+/// it holds none any more; for a thread that runs no tasks the timer thread does.
 struct Listener {
     announcer: Arc<Announcer>,
     soon: Mutex<Option<Armed>>,
@@ -50,6 +51,9 @@ impl Notify for Listener {
 
     fn notify_of(&self, events: PollEvents) {
         *self.announcer.events.lock() |= events;
+        if deferred::defer(self.announcer.clone()) {
+            return;
+        }
         let armed = TimerQueue::global().arm(Instant::now(), self.announcer.clone());
         let replaced = self.soon.lock().replace(armed);
         drop(replaced);

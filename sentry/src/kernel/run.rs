@@ -8,6 +8,7 @@ use moat_platform::Exit;
 
 use super::signal::{deliver, send};
 use super::{Current, exit, fault};
+use crate::executor::deferred;
 use crate::syscalls;
 
 /// Runs a task to its end.
@@ -16,6 +17,7 @@ pub async fn run(mut current: Current) {
         tracer.begin_task(current.tid());
     }
     while current.ending.is_none() {
+        deferred::settle();
         if current.signal_pending() || current.interrupted.is_some() {
             deliver::deliver(&mut current).await;
             continue;
