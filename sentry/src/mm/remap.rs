@@ -9,6 +9,14 @@ use super::vma::{Backing, Vma};
 use super::{MAX_MAP_COUNT, MemoryManager, is_application_range, page_round_up, source_of};
 use crate::Result;
 
+/// A part of a mapping that is on its way.
+struct Piece {
+    from: u64,
+    len: u64,
+    to: u64,
+    new_len: u64,
+}
+
 impl MemoryManager {
     /// `mremap`. Returns the new address.
     pub async fn remap(
@@ -85,7 +93,7 @@ impl MemoryManager {
                 self.vmas().find_gap(new_len, APPLICATION_START, top).ok_or(Errno::ENOMEM)?
             }
         };
-        self.apply(&[Change::Move { from: old, len: old_len, to: at, new_len, keep_old }]).await?;
+        self.relocate(old, old_len, at, new_len, keep_old).await?;
         let dropped = {
             let mut vmas = self.vmas();
             let mut dropped = vmas.remove(at, at + new_len);
@@ -100,6 +108,27 @@ impl MemoryManager {
         };
         drop(dropped);
         Ok(at)
+    }
+
+    /// Moves a mapping with its pages. The host may keep in several parts what is one VMA here (a mapping that grew after a
+    /// fork), and refuses to move it as one (`EFAULT`): it is halved until each piece lies within one part.
+    async fn relocate(&self, from: u64, len: u64, to: u64, new_len: u64, keep_old: bool) -> Result<()> {
+        let mut pieces = vec![Piece { from, len, to, new_len }];
+        while let Some(Piece { from, len, to, new_len }) = pieces.pop() {
+            match self.apply(&[Change::Move { from, len, to, new_len, keep_old }]).await {
+                Err(Errno::EFAULT) if new_len < len => {
+                    self.apply(&[Change::Unmap { at: from + new_len, len: len - new_len }]).await?;
+                    pieces.push(Piece { from, len: new_len, to, new_len });
+                }
+                Err(Errno::EFAULT) if len > PAGE_SIZE => {
+                    let half = len / 2 / PAGE_SIZE * PAGE_SIZE;
+                    pieces.push(Piece { from: from + half, len: len - half, to: to + half, new_len: new_len - half });
+                    pieces.push(Piece { from, len: half, to, new_len: half });
+                }
+                other => other?,
+            }
+        }
+        Ok(())
     }
 
     async fn grow_in_place(&self, vma: &Vma, new_len: u64) -> Result<bool> {
