@@ -760,6 +760,12 @@ pub fn fallocate(current: &mut Current, fd: Fd, flags: FallocateFlags, offset: i
     if offset.checked_add(length).is_none_or(|end| end > i64::MAX as u64) {
         return Err(Errno::EFBIG);
     }
+    let end = offset + length;
+    let grows =
+        !flags.intersects(FallocateFlags::KEEP_SIZE | FallocateFlags::COLLAPSE_RANGE | FallocateFlags::INSERT_RANGE);
+    if grows && file.inode().is_some_and(|inode| inode.attributes().is_ok_and(|a| a.size < end)) {
+        within_file_limit(current, &file, end - 1, 1)?;
+    }
     operations.allocate(&file, flags, offset, length)?;
     if let Some(inode) = file.inode() {
         inode.set_attributes(&SetAttributes { mtime: Some(SetTime::Now), ..SetAttributes::default() })?;
