@@ -10,6 +10,10 @@ plain! {
     /// `struct termios2`: with the speeds as numbers.
     pub struct Termios2 [44] { termios: Termios, c_ispeed: u32, c_ospeed: u32, }
 }
+plain! {
+    /// `struct termio`, of System V: the lower halves of the flags, and the first characters.
+    pub struct Termio [18] { c_iflag: u16, c_oflag: u16, c_cflag: u16, c_lflag: u16, c_line: u8, c_cc: [u8; 8], pad: u8, }
+}
 plain! { pub struct Winsize [8] { ws_row: u16, ws_col: u16, ws_xpixel: u16, ws_ypixel: u16, } }
 
 pub const VINTR: usize = 0;
@@ -70,6 +74,50 @@ pub const TIOCPKT_NOSTOP: u8 = 16;
 pub const TIOCPKT_DOSTOP: u8 = 32;
 
 impl Termios {
+    /// What TCGETA shows of it.
+    pub fn to_termio(self) -> Termio {
+        let mut old = Termio {
+            c_iflag: self.c_iflag as u16,
+            c_oflag: self.c_oflag as u16,
+            c_cflag: self.c_cflag as u16,
+            c_lflag: self.c_lflag as u16,
+            c_line: self.c_line,
+            ..Termio::default()
+        };
+        old.c_cc.copy_from_slice(&self.c_cc[..8]);
+        old
+    }
+
+    /// With what TCSETA can change.
+    #[must_use]
+    pub fn with_termio(mut self, old: &Termio) -> Self {
+        let with = |flags: u32, low: u16| (flags & 0xffff_0000) | u32::from(low);
+        self.c_iflag = with(self.c_iflag, old.c_iflag);
+        self.c_oflag = with(self.c_oflag, old.c_oflag);
+        self.c_cflag = with(self.c_cflag, old.c_cflag);
+        self.c_lflag = with(self.c_lflag, old.c_lflag);
+        self.c_line = old.c_line;
+        self.c_cc[..8].copy_from_slice(&old.c_cc);
+        self
+    }
+
+    /// With the values of `now` where `locked` has bits or characters that are not zero (TIOCSLCKTRMIOS).
+    #[must_use]
+    pub fn except(mut self, locked: &Self, now: &Self) -> Self {
+        let keep = |new: u32, old: u32, locked: u32| (new & !locked) | (old & locked);
+        self.c_iflag = keep(self.c_iflag, now.c_iflag, locked.c_iflag);
+        self.c_oflag = keep(self.c_oflag, now.c_oflag, locked.c_oflag);
+        self.c_cflag = keep(self.c_cflag, now.c_cflag, locked.c_cflag);
+        self.c_lflag = keep(self.c_lflag, now.c_lflag, locked.c_lflag);
+        if locked.c_line != 0 {
+            self.c_line = now.c_line;
+        }
+        for (i, _) in locked.c_cc.iter().enumerate().filter(|(_, c)| **c != 0) {
+            self.c_cc[i] = now.c_cc[i];
+        }
+        self
+    }
+
     /// As `cfmakeraw` makes it.
     #[must_use]
     pub fn raw(mut self) -> Self {

@@ -36,9 +36,7 @@ pub fn open_device(task: &Task, rdev: u64, path: Path, flags: OpenFlags) -> Resu
         tty::TTY => return tty::open_controlling(task, path, flags),
         tty::CONSOLE => return tty::open_console(task, path, flags),
         tty::PTMX => return devpts::open_master(task, path, flags),
-        _ if (tty::SLAVE_MAJOR..tty::SLAVE_MAJOR + 8).contains(&major(rdev)) => {
-            return devpts::open_slave(task, path, flags);
-        }
+        _ if major(rdev) == tty::SLAVE_MAJOR => return devpts::open_slave(task, path, flags),
         NULL => Memory::Null,
         ZERO => Memory::Zero,
         FULL => Memory::Full,

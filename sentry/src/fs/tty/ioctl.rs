@@ -8,7 +8,7 @@ use moat_abi::fcntl::OpenFlags;
 use moat_abi::ioctl as i;
 use moat_abi::resource::Resource;
 use moat_abi::signal::{SIGTTOU, Signal};
-use moat_abi::termios::{Termios, Termios2, VSTART, VSTOP, Winsize};
+use moat_abi::termios::{Termio, Termios, Termios2, VSTART, VSTOP, Winsize};
 
 use super::job::Acquisition;
 use super::line::Effects;
@@ -31,6 +31,9 @@ fn both(terminal: &Arc<Terminal>, current: &mut Current, is_slave: bool, command
             | i::TCSETS2
             | i::TCSETSW2
             | i::TCSETSF2
+            | i::TCSETA
+            | i::TCSETAW
+            | i::TCSETAF
             | i::TCFLSH
             | i::TCXONC
             | i::TCSBRK
@@ -56,6 +59,27 @@ fn both(terminal: &Arc<Terminal>, current: &mut Current, is_slave: bool, command
         i::TCSETS2 | i::TCSETSW2 | i::TCSETSF2 => {
             let new: Termios2 = memory.read(argument)?;
             set_termios(terminal, new.termios, command == i::TCSETSF2, &mut effects);
+        }
+        i::TCGETA => {
+            let termios = terminal.state.lock().line.termios;
+            memory.write(argument, &termios.to_termio())?;
+        }
+        i::TCSETA | i::TCSETAW | i::TCSETAF => {
+            let new: Termio = memory.read(argument)?;
+            let termios = terminal.state.lock().line.termios.with_termio(&new);
+            set_termios(terminal, termios, command == i::TCSETAF, &mut effects);
+        }
+        i::TIOCGLCKTRMIOS => {
+            let locked = terminal.state.lock().locked_termios;
+            memory.write(argument, &locked)?;
+        }
+        i::TIOCSLCKTRMIOS => {
+            let credentials = current.credentials();
+            if !credentials.has(CapabilitySet::CHECKPOINT_RESTORE) && !credentials.has(CapabilitySet::SYS_ADMIN) {
+                return Err(Errno::EPERM);
+            }
+            let locked: Termios = memory.read(argument)?;
+            terminal.state.lock().locked_termios = locked;
         }
         i::TIOCGWINSZ => {
             let size = terminal.state.lock().size;
@@ -107,6 +131,7 @@ fn set_termios(terminal: &Terminal, termios: Termios, flush: bool, effects: &mut
     if flush {
         state.line.flush_input();
     }
+    let termios = termios.except(&state.locked_termios, &state.line.termios);
     state.line.set_termios(termios, effects);
     effects.output |= state.packets;
 }

@@ -19,7 +19,7 @@ use moat_abi::fcntl::OpenFlags;
 use moat_abi::poll::PollEvents;
 use moat_abi::signal::{SIGTTIN, SIGTTOU};
 use moat_abi::stat::{FileType, Mode, makedev};
-use moat_abi::termios::{TOSTOP, Winsize};
+use moat_abi::termios::{TOSTOP, Termios, Winsize};
 
 pub use job::{Sessions, session_ended};
 
@@ -35,7 +35,7 @@ use crate::sync::{Mutex, Rank};
 use job::Control;
 use line::{Effects, Found, Line};
 
-/// The major number of slaves (`UNIX98_PTY_SLAVE_MAJOR`); it has eight, of 256 minors each.
+/// The major number of slaves (`UNIX98_PTY_SLAVE_MAJOR`), whose minor numbers are those of the terminals.
 pub const SLAVE_MAJOR: u32 = 136;
 /// `/dev/tty`.
 pub const TTY: u64 = makedev(5, 0);
@@ -61,6 +61,8 @@ pub struct Terminal {
 
 struct State {
     line: Line,
+    /// What of the settings cannot be changed (TIOCSLCKTRMIOS).
+    locked_termios: Termios,
     size: Winsize,
     /// TIOCSPTLCK: the slave cannot be opened yet.
     locked: bool,
@@ -91,6 +93,7 @@ impl Terminal {
                 Rank::Terminal,
                 State {
                     line: Line::default(),
+                    locked_termios: Termios::default(),
                     size: Winsize::default(),
                     locked: true,
                     connected: true,
@@ -115,7 +118,7 @@ impl Terminal {
 
     /// The device number of its slave.
     pub fn device(&self) -> u64 {
-        makedev(SLAVE_MAJOR + (self.number >> 8), self.number & 0xff)
+        makedev(SLAVE_MAJOR, self.number)
     }
 
     /// Opens the slave for `task`, whose controlling terminal it may become.
