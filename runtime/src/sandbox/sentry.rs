@@ -16,8 +16,12 @@ use nix::sched::CloneFlags;
 
 use super::boot::{Boot, Go, Report};
 use super::platform::{find_layout, interception};
+use super::server::Unanswered;
 use super::socket::Socket;
 use super::{confine, lead, network, privilege, server, users};
+
+/// How long answers may take when the container has ended.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 struct Failure {
     errno: i32,
@@ -55,11 +59,11 @@ pub fn main(tries: u32) -> u8 {
         }
     };
     match boot(&maker) {
-        Ok((sandbox, platform)) => {
+        Ok(running) => {
             // The maker may have gone without waiting for the answer; the container goes on.
             let _ = maker.send(&Report::Ready, &[]);
             drop(maker);
-            live(&sandbox, &platform);
+            live(&running);
             0
         }
         Err(Failure { errno, what }) => {
@@ -78,7 +82,11 @@ fn take_standard_input() -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-type Running = (Arc<Sandbox>, Arc<dyn Platform>);
+struct Running {
+    sandbox: Arc<Sandbox>,
+    platform: Arc<dyn Platform>,
+    unanswered: Arc<Unanswered>,
+}
 
 fn boot(maker: &Socket) -> Result<Running, Failure> {
     let (boot, mut files) =
@@ -146,8 +154,8 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
             platform.end(1);
             Failure { errno: e.errno.raw(), what: e.what }
         })?;
-    server::start(listener, sandbox.clone()).map_err(failure("control socket"))?;
-    Ok((sandbox, platform))
+    let unanswered = server::start(listener, sandbox.clone()).map_err(failure("control socket"))?;
+    Ok(Running { sandbox, platform, unanswered })
 }
 
 /// Takes what the host's limits leave, which are not the guest's: a descriptor for each of its files, and the place in the
@@ -212,19 +220,23 @@ fn write_map(pid: i32, name: &str, lines: &str) -> Result<(), Failure> {
     })
 }
 
-/// Passes signals on until init has ended, then ends the lead with init's status.
-fn live(sandbox: &Arc<Sandbox>, platform: &Arc<dyn Platform>) {
-    let (signals, to) = (platform.clone(), sandbox.clone());
+/// Passes signals on until init has ended, then ends the lead with init's status. When this returns nobody waits for an
+/// answer any more.
+fn live(Running { sandbox, platform, unanswered }: &Running) {
+    let (signals, to, asked) = (platform.clone(), sandbox.clone(), unanswered.clone());
     let _ = std::thread::Builder::new().name("signals".into()).stack_size(256 << 10).spawn(move || {
         while let Some(signal) = signals.next_lead_signal() {
             let _ = to.kill(1, signal, false);
         }
-        // Killed on the host. The kernel learns of it by the lead's task, unless that has not started yet.
+        // The lead is gone, perhaps killed on the host. The kernel learns of that by the lead's task, unless that has not
+        // started yet.
         std::thread::sleep(Duration::from_millis(50));
+        asked.settle(PATIENCE);
         std::process::exit(0);
     });
     let status = sandbox.wait(1);
     platform.end(exit_status(status));
+    unanswered.settle(PATIENCE);
 }
 
 /// The status with which the lead ends: the exit status, or 128 and the signal's number.
