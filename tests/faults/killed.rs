@@ -1,7 +1,10 @@
 //! kill -9, of everybody, at each step.
 
+use std::io::Read;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use moat_tests::bundle::Bundle;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -198,4 +201,69 @@ fn a_killed_podman_leaves_the_container_to_the_next() {
         }
         assert_eq!(podman.ok(&["ps", "-a", "-q"]), "");
     });
+}
+
+/// Kills `moat do`, and first the process that would clean up behind it.
+fn murder_with_keeper(child: &mut Child) {
+    let pid = child.id();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let is_keeper = |pid: &&str| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "moat-keeper")
+    };
+    let keeper = children.split_ascii_whitespace().find(is_keeper).expect("there is a keeper");
+    murder(Pid::from_raw(keeper.parse().unwrap()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_sandbox_that_nobody_could_clean_up_is_taken_away_by_the_next() {
+    let bundle = Bundle::with_empty_root(&[]);
+    let start = || {
+        let mut command = bundle.command(&["do", "--no-tty", "--", "sh", "-c", "echo begun; sleep 1000"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
+        let id = format!("do-{}", child.id());
+        (child, id)
+    };
+    let ((mut one, killed), (mut other, lives)) = (start(), start());
+    murder_with_keeper(&mut one);
+    let sweep = bundle.run(&["do", "--no-tty", "--", "true"]);
+    assert_eq!((sweep.code, sweep.err.as_str()), (0, ""));
+    let state = bundle.file("state");
+    assert!(!state.join(&killed).exists());
+    let groups = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|e| e.path());
+    let left: Vec<_> = groups.map(|group| group.join(&killed)).filter(|group| group.exists()).collect();
+    assert!(left.is_empty(), "{left:?}");
+    // The end of its output tells of the end of its processes.
+    let mut rest = String::new();
+    one.stdout.take().unwrap().read_to_string(&mut rest).unwrap();
+    // The other one goes on.
+    assert_eq!(bundle.run(&["ps", "-f", "json", &lives]).code, 0);
+    kill(Pid::from_raw(other.id() as i32), Signal::SIGTERM).unwrap();
+    let status = moat_tests::bundle::wait(&mut other, Duration::from_secs(20));
+    assert_eq!(status.and_then(|s| s.code()), Some(128 + 15));
+    bundle.assert_empty();
+}
+
+#[test]
+fn several_that_start_at_once_take_one_away_together() {
+    let bundle = Bundle::with_empty_root(&[]);
+    for moment in [0, 2, 5, 9, 16] {
+        let mut child = bundle.command(&["do", "--no-tty", "--", "sleep", "1000"]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(moment));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let start = |_| bundle.command(&["do", "--no-tty", "--", "true"]).stderr(Stdio::piped()).spawn().unwrap();
+    let said = (0..4).map(start).collect::<Vec<_>>().into_iter().map(|child| child.wait_with_output().unwrap());
+    for said in said {
+        assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
+    }
+    // One that was killed before it made its directory is followed by nothing, the others by keeper or sweep.
+    let began = Instant::now();
+    while std::fs::read_dir(bundle.file("state")).unwrap().next().is_some() {
+        assert!(began.elapsed() < Duration::from_secs(10), "something is left behind");
+        assert_eq!(bundle.run(&["do", "--no-tty", "--", "true"]).code, 0);
+    }
 }

@@ -118,9 +118,7 @@ pub(super) fn create(prepared: Prepared, flags: &Flags, global: &Global, log: &L
     };
     stdio.extend(prepared.extra);
     let translation = prepared.translation;
-    let root = global.state_root();
-    let (container, state) = make(Make {
-        root: &root,
+    let parts = Make {
         state: translation.state,
         plan: translation.plan,
         resources: prepared.resources.as_ref(),
@@ -130,7 +128,8 @@ pub(super) fn create(prepared: Prepared, flags: &Flags, global: &Global, log: &L
         trace: global.trace()?,
         debug_log: global.debug_log.clone(),
         log,
-    })?;
+    };
+    let (container, state) = make(global.state_root().create(&parts.state.id)?, parts)?;
     match pid_file(flags.pid_file.as_deref(), &state) {
         Ok(()) => Ok((container, state)),
         Err(error) => {

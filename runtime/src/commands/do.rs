@@ -14,8 +14,12 @@ use crate::log::Log;
 use crate::sandbox::boot::{GoferRoot, LeadPlan};
 use crate::sandbox::foreground::{self, Foreground};
 use crate::sandbox::launch::{Plan, RootPlan};
+use crate::sandbox::make::sweep;
 use crate::sandbox::users;
 use crate::state::{Root, State};
+
+/// How the names of these containers begin.
+const PREFIX: &str = "do-";
 
 const RDONLY: u64 = 1;
 const NOSUID: u64 = 2;
@@ -64,6 +68,7 @@ impl Do {
         let root = global.state_root();
         let id = free_id(&root);
         crate::sandbox::rootless::enter()?;
+        sweep(&root, PREFIX, log);
         let trace = global.trace()?;
         let plan = self.plan(&id, global)?;
         let state = State::new(&id, "/".into(), "/".into(), BTreeMap::new());
@@ -248,7 +253,7 @@ fn code_of(message: &str) -> u8 {
 /// A name that no container has: one that was killed together with all who could have tidied up may have left that of its
 /// process number behind.
 fn free_id(root: &Root) -> String {
-    let first = format!("do-{}", std::process::id());
+    let first = format!("{PREFIX}{}", std::process::id());
     let others = (2..).map(|n| format!("{first}-{n}"));
     std::iter::once(first.clone()).chain(others).find(|id| root.directory(id).is_err()).unwrap_or(first)
 }

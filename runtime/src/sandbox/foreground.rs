@@ -82,8 +82,13 @@ pub fn run(mut run: Foreground<'_>) -> Result<u8> {
         standard_streams()?
     };
     stdio.extend(run.extra);
-    let (container, mut state) = make(Make {
-        root: run.root,
+    let (container, _tie) = if run.tied {
+        let (container, tie) = run.root.create_tied(&run.state.id)?;
+        (container, Some(tie))
+    } else {
+        (run.root.create(&run.state.id)?, None)
+    };
+    let parts = Make {
         state: run.state,
         plan: run.plan,
         resources: run.resources,
@@ -93,7 +98,8 @@ pub fn run(mut run: Foreground<'_>) -> Result<u8> {
         trace: run.trace,
         debug_log: run.debug_log,
         log: run.log,
-    })?;
+    };
+    let (container, mut state) = make(container, parts)?;
     let started = pid_file(run.pid_file.as_deref(), &state).and_then(|()| start(&container, &mut state, run.log));
     if let Err(error) = started {
         destroy(container, Some(state), run.log)?;

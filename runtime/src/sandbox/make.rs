@@ -16,8 +16,6 @@ use crate::state::{Container, ProcessId, Root, State, Status};
 
 /// What a container is made of.
 pub struct Make<'a> {
-    /// Where state is kept.
-    pub root: &'a Root,
     /// What is known of it so far.
     pub state: State,
     /// Its sandbox.
@@ -38,12 +36,11 @@ pub struct Make<'a> {
     pub log: &'a Log,
 }
 
-/// Makes it. Its state's directory is locked as long as the result lives.
+/// Makes it, in its new directory.
 ///
 /// # Errors
 /// What failed; nothing of it is left then.
-pub fn make(make: Make<'_>) -> Result<(Container, State)> {
-    let container = make.root.create(&make.state.id)?;
+pub fn make(container: Container, make: Make<'_>) -> Result<(Container, State)> {
     let mut state = make.state.clone();
     match fill(&container, &mut state, make) {
         Ok(()) => Ok((container, state)),
@@ -101,6 +98,16 @@ fn fill(container: &Container, state: &mut State, make: Make<'_>) -> Result<()> 
     state.lead = Some(ProcessId::of(lead));
     state.phase = Status::Created;
     container.save(&state)
+}
+
+/// Takes away the containers whose names begin like this and that were tied to processes that are gone.
+pub fn sweep(root: &Root, prefix: &str, log: &Log) {
+    for container in root.left_behind(prefix) {
+        let state = container.load().ok().or_else(|| container.load_old());
+        if let Err(error) = destroy(container, state, log) {
+            log.warn(&format!("{error:#}"));
+        }
+    }
 }
 
 /// Takes away everything that a container left: processes, control groups, state. Runs the hooks of its end.

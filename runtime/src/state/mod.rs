@@ -3,6 +3,7 @@
 
 mod id;
 mod process;
+mod tie;
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File};
@@ -197,17 +198,25 @@ impl Root {
     /// # Errors
     /// An invalid id, a container of this name, or the host's.
     pub fn create(&self, id: &str) -> Result<Container> {
+        self.begin(id).map(|(container, _making)| container)
+    }
+
+    /// The same; as long as the lock on the root lives nobody takes the new directory for one that was left behind.
+    fn begin(&self, id: &str) -> Result<(Container, Flock<File>)> {
         check_id(id)?;
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o711);
         builder.create(&self.0).with_context(|| format!("make state directory {}", self.0.display()))?;
+        let root = File::open(&self.0).with_context(|| format!("open {}", self.0.display()))?;
+        let making = Flock::lock(root, FlockArg::LockShared);
+        let making = making.map_err(|(_, e)| anyhow!("lock {}: {e}", self.0.display()))?;
         let directory = self.0.join(id);
         match DirBuilder::new().mode(0o711).create(&directory) {
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => bail!("container with given ID already exists"),
             made => made.with_context(|| format!("make state directory {}", directory.display()))?,
         }
         let locked = lock(&directory).inspect_err(|_| drop(std::fs::remove_dir_all(&directory)));
-        locked.map(|lock| Container { directory, _lock: lock })
+        locked.map(|lock| (Container { directory, _lock: lock }, making))
     }
 
     /// Opens the directory of a container. Waits for a verb that is at work there.
@@ -306,7 +315,11 @@ impl Container {
     /// # Errors
     /// The host's.
     pub fn remove(self) -> Result<()> {
-        std::fs::remove_dir_all(&self.directory).with_context(|| format!("remove {}", self.directory.display()))
+        match std::fs::remove_dir_all(&self.directory) {
+            // Once it is empty, who looks for what is left behind may be the first to take it away.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.with_context(|| format!("remove {}", self.directory.display())),
+        }
     }
 }
 

@@ -80,3 +80,74 @@ fn verbs_wait_for_each_other() {
     container.remove().unwrap();
     assert!(waiter.join().unwrap(), "the directory was removed while it waited");
 }
+
+fn names(containers: &[Container]) -> Vec<&str> {
+    containers.iter().filter_map(|c| c.directory().file_name()?.to_str()).collect()
+}
+
+#[test]
+fn who_is_tied_to_a_process_that_lives_is_not_left_behind() {
+    let (_directory, root) = root();
+    let (container, tie) = root.create_tied("do-1").unwrap();
+    container.save(&state("do-1")).unwrap();
+    drop(container);
+    assert!(root.left_behind("do-").is_empty());
+    drop(tie);
+    assert_eq!(names(&root.left_behind("do-")), ["do-1"]);
+    assert!(root.left_behind("other-").is_empty());
+}
+
+#[test]
+fn who_was_never_tied_is_not_left_behind() {
+    let (_directory, root) = root();
+    let container = root.create("do-1").unwrap();
+    assert!(root.left_behind("do-").is_empty(), "a verb is at work there");
+    container.save(&state("do-1")).unwrap();
+    drop(container);
+    assert!(root.left_behind("do-").is_empty());
+}
+
+#[test]
+fn a_directory_in_which_nothing_was_written_is_left_behind() {
+    let (_directory, root) = root();
+    drop(root.create("do-1").unwrap());
+    let empty = root.0.join("do-2");
+    std::fs::create_dir(&empty).unwrap();
+    assert_eq!(names(&root.left_behind("do-")), ["do-1"]);
+    assert!(!empty.exists(), "one without a lock is taken away at once");
+}
+
+#[test]
+fn what_a_verb_is_at_work_at_is_left_to_it() {
+    let (_directory, root) = root();
+    let (container, tie) = root.create_tied("do-1").unwrap();
+    drop(tie);
+    assert!(root.left_behind("do-").is_empty());
+    drop(container);
+    let found = root.left_behind("do-");
+    assert_eq!(names(&found), ["do-1"]);
+    assert!(root.left_behind("do-").is_empty(), "it is being taken away");
+}
+
+#[test]
+fn nobody_who_is_making_a_container_loses_it_to_a_sweep() {
+    let (_directory, root) = root();
+    let makers: Vec<_> = (0..4)
+        .map(|maker| {
+            let root = root.clone();
+            std::thread::spawn(move || {
+                for n in 0..50 {
+                    let id = format!("do-{maker}-{n}");
+                    let (container, _tie) = root.create_tied(&id).unwrap();
+                    container.save(&state(&id)).unwrap();
+                    drop(container);
+                    root.left_behind("do-").into_iter().for_each(|c| c.remove().unwrap());
+                    root.open(&id).unwrap().load().unwrap();
+                }
+            })
+        })
+        .collect();
+    makers.into_iter().for_each(|maker| maker.join().unwrap());
+    root.left_behind("do-").into_iter().for_each(|c| c.remove().unwrap());
+    assert!(root.ids().unwrap().is_empty());
+}
