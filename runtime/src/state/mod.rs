@@ -63,7 +63,7 @@ impl Status {
 /// A hook of the bundle that is still to be run.
 pub type Hooks = Vec<oci_spec::runtime::Hook>;
 
-/// The contents of `state.json`.
+/// The contents of `state.json`. A field that is added gets a default, for what older builds have written.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
     version: u32,

@@ -151,3 +151,32 @@ fn nobody_who_is_making_a_container_loses_it_to_a_sweep() {
     root.left_behind("do-").into_iter().for_each(|c| c.remove().unwrap());
     assert!(root.ids().unwrap().is_empty());
 }
+
+/// What the first build of this format wrote: a field that came later must have a default.
+const FIRST: &str = r#"{
+    "version": 1, "id": "one", "bundle": "/bundle", "rootfs": "/bundle/rootfs", "created": "2026-01-01T00:00:00Z",
+    "owner": "root", "annotations": {"a": "b"}, "lead": {"pid": 1, "started": 1}, "helpers": [{"pid": 2, "started": 1}],
+    "phase": "running",
+    "cgroup": {"groups": [{"unified": true, "controllers": ["pids"], "directory": "/sys/fs/cgroup/one"}]},
+    "process": {
+        "arguments": ["true"], "environment": ["A=1"], "cwd": "/", "uid": 0, "gid": 0, "additional_gids": [], "umask": null,
+        "capabilities": {"bounding": 0, "effective": 0, "permitted": 0, "inheritable": 0, "ambient": 0},
+        "no_new_privileges": true, "rlimits": [["RLIMIT_NOFILE", 1, 2]], "oom_score_adj": null,
+        "stdio": {"terminal": {"columns": 80, "rows": 24}}, "extra_files": 0
+    },
+    "start_container": [], "poststart": [], "poststop": []
+}"#;
+
+#[test]
+fn the_state_of_an_older_build_is_read() {
+    let (_directory, root) = root();
+    let container = root.create("one").unwrap();
+    std::fs::write(container.directory().join("state.json"), FIRST).unwrap();
+    let state = container.load().unwrap();
+    assert_eq!((state.id.as_str(), state.status()), ("one", Status::Stopped));
+    assert_eq!(state.process.unwrap().rlimits, [("RLIMIT_NOFILE".to_owned(), 1, 2)]);
+    // Nor does it mind what a newer one adds.
+    let newer = FIRST.replacen('{', r#"{"later": 1, "#, 1);
+    std::fs::write(container.directory().join("state.json"), newer).unwrap();
+    assert!(container.load().is_ok());
+}
