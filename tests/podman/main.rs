@@ -33,5 +33,6 @@ promises! {
     a_terminal_is_one
     restart_runs_it_again
     top_tells_of_every_process
+    top_tells_groups_process_groups_priorities_and_terminals
     the_hosts_network_is_reached_where_that_is_asked_for
 }

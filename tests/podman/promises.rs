@@ -214,6 +214,62 @@ pub fn top_tells_of_every_process(podman: &Podman) {
     assert_eq!(row("sh -c sleep")[3], "1");
 }
 
+pub fn top_tells_groups_process_groups_priorities_and_terminals(podman: &Podman) {
+    let script = "set -m; sleep 1001 & sh -c 'renice -n 5 -p $$; sleep 1002; true' & setsid sleep 1003 & \
+                  echo begun; exec sleep 1000";
+    let flags = ["run", "-dt", "--name", "c", "--network=none", "-u", "7:8", "--group-add", "30"];
+    podman.ok(&[&flags[..], &["busybox", "sh", "-c", script]].concat());
+    await_log(podman, "c", "begun");
+    podman.ok(&["exec", "-dt", "-u", "9:10", "c", "sh", "-c", "sleep 1004; true"]);
+    // Which is another user, in another group, by calls of its own.
+    let daemon = "echo daemon:x:11:12:::/bin/sh >> /etc/passwd
+        exec busybox start-stop-daemon -S -p /none -c daemon -x /bin/sleep -- 1005";
+    podman.ok(&["exec", "-d", "-u", "0", "c", "sh", "-c", daemon]);
+    let columns = "user group rgroup pid pgid nice tty hpid args";
+    let tell = || podman.ok(&[&["top", "c"], &columns.split(' ').collect::<Vec<_>>()[..]].concat());
+    let began = Instant::now();
+    // Until all have been executed.
+    let top = loop {
+        let top = tell();
+        if (1000..=1005).all(|n| top.lines().any(|line| line.trim_end().ends_with(&format!("sleep {n}")))) {
+            break top;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{top}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let rows: Vec<Vec<&str>> = top.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let row = |arguments: &str| {
+        let found = rows.iter().find(|row| row[8..].join(" ").ends_with(arguments));
+        found.unwrap_or_else(|| panic!("{arguments} is not there: {top}"))
+    };
+    for (arguments, user, group, nice, tty, leads) in [
+        ("sleep 1000", "7", "8", "0", "pts/0", true),
+        ("sleep 1001", "7", "8", "0", "pts/0", true),
+        ("sleep 1002", "7", "8", "5", "pts/0", false),
+        ("sleep 1003", "7", "8", "0", "?", true),
+        ("sleep 1004", "9", "10", "0", "pts/1", false),
+        ("sleep 1005", "daemon", "12", "0", "?", true),
+    ] {
+        let row = row(arguments);
+        assert_eq!(row[..3], [user, group, group], "{arguments}: {top}");
+        assert_eq!((row[5], row[6]), (nice, tty), "{arguments}: {top}");
+        assert_eq!(row[3] == row[4], leads, "{arguments}: {top}");
+        // The same process on the host: its group and terminal are behind state and parent, its nice value later.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", row[7])).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        assert_eq!(
+            (fields[2] == row[7], fields[4] != "0", fields[16]),
+            (leads, tty != "?", nice),
+            "{arguments}: {stat}"
+        );
+    }
+    // Who has the shell of the same job as its parent is in its group.
+    let nice = rows.iter().find(|row| row[8] == "sh" && row[5] == "5").unwrap();
+    assert_eq!((row("sleep 1002")[4], nice[3]), (nice[4], nice[4]), "{top}");
+    let groups = podman.ok(&["top", "c", "pid", "groups"]);
+    assert!(groups.lines().any(|line| line.split_whitespace().eq(["1", "8,30"])), "{groups}");
+}
+
 pub fn the_hosts_network_is_reached_where_that_is_asked_for(podman: &Podman) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());

@@ -95,7 +95,7 @@ impl Exec {
         let signals = (!self.detach).then(block_signals).transpose()?;
         let (mut stdio, master) = self.streams(&mut process)?;
         stdio.extend(extra);
-        let shepherd = shepherd::start(&directory, &process, &stdio)?;
+        let shepherd = shepherd::start(&directory, state.lead, &process, &stdio)?;
         drop(stdio);
         if let Some(path) = &self.pid_file {
             write_pid_file(path, shepherd.pid).inspect_err(|_| shepherd.kill())?;

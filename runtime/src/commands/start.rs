@@ -72,7 +72,7 @@ fn run_inside(client: &Client, hook: &Hook, state: &State) -> Result<()> {
     let input = input(&serde_json::to_vec(&state.to_oci())?)?;
     let null: OwnedFd = File::options().write(true).open("/dev/null")?.into();
     let files: [BorrowedFd<'_>; 3] = [input.as_fd(), null.as_fd(), null.as_fd()];
-    let Reply::Started { pid } = client.request(&Request::Exec { process: Box::new(process) }, &files)? else {
+    let Reply::Started { pid, .. } = client.request(&Request::Exec { process: Box::new(process) }, &files)? else {
         bail!("the sandbox does not keep to the protocol");
     };
     match client.request(&Request::Wait { pid }, &[])? {

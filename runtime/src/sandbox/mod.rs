@@ -24,6 +24,7 @@ pub mod sentry;
 pub mod server;
 pub mod shepherd;
 pub mod socket;
+pub mod terminals;
 pub mod users;
 
 /// The hidden verb of the sentry process.

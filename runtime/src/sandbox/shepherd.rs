@@ -16,12 +16,14 @@ use serde::{Deserialize, Serialize};
 use super::client::{Client, ControlError};
 use super::privilege;
 use super::socket::Socket;
+use super::terminals::ShownTerminal;
 use crate::state::ProcessId;
 
 /// To the shepherd; the descriptors of the process come along.
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
     directory: PathBuf,
+    lead: Option<ProcessId>,
     process: ProcessConfig,
 }
 
@@ -53,7 +55,12 @@ impl Shepherd {
 ///
 /// # Errors
 /// Why it could not be started.
-pub fn start(directory: &Path, process: &ProcessConfig, files: &[OwnedFd]) -> Result<Shepherd> {
+pub fn start(
+    directory: &Path,
+    lead: Option<ProcessId>,
+    process: &ProcessConfig,
+    files: &[OwnedFd],
+) -> Result<Shepherd> {
     let (ours, theirs) = Socket::pair().context("make a socket")?;
     let child = Command::new("/proc/self/exe")
         .arg0("moat-exec")
@@ -66,7 +73,7 @@ pub fn start(directory: &Path, process: &ProcessConfig, files: &[OwnedFd]) -> Re
         .spawn()
         .context("execute moat-exec")?;
     let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
-    let order = Order { directory: directory.to_owned(), process: process.clone() };
+    let order = Order { directory: directory.to_owned(), lead, process: process.clone() };
     let answer = ours.send(&order, &files).and_then(|()| ours.receive::<Answer>());
     match answer {
         Ok((Ok(guest), _)) => Ok(Shepherd { pid: child.id() as i32, guest }),
@@ -95,16 +102,20 @@ fn herd() -> Result<u8> {
         let reply = client.request(&Request::Exec { process: Box::new(order.process) }, &files)?;
         Ok((client, reply))
     });
-    // The sandbox has its own: the streams end with the guest's last reference.
-    drop(files);
-    let (client, pid) = match started {
-        Ok((client, Reply::Started { pid })) => (client, pid),
+    let (client, pid, terminal) = match started {
+        Ok((client, Reply::Started { pid, terminal })) => (client, pid, terminal),
         Ok(_) => return refuse(&maker, "the sandbox does not keep to the protocol"),
         Err(ControlError::Refused { what, .. }) => {
             return refuse(&maker, &format!("unable to start container process: {what}"));
         }
         Err(error) => return refuse(&maker, &error.to_string()),
     };
+    let terminal = terminal.zip(files.first()).zip(order.lead);
+    // Where that may not be, the container goes without.
+    let _shown =
+        terminal.and_then(|((number, terminal), lead)| ShownTerminal::new(&lead, terminal.as_fd(), number).ok());
+    // The sandbox has its own: the streams end with the guest's last reference.
+    drop(files);
     maker.send(&Answer::Ok(pid), &[])?;
     drop(maker);
     let directory = order.directory;

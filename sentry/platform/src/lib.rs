@@ -18,6 +18,7 @@ pub mod selftest;
 pub mod stub;
 pub mod trap;
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::ThreadId;
@@ -153,15 +154,26 @@ pub enum Change {
     Advise { at: u64, len: u64, advice: i32 },
 }
 
-/// Whom a process belongs to, in numbers of the container's user namespace.
+/// A process's user, or its group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Users {
-    /// The real user.
+pub struct Ids {
+    /// The real one.
     pub real: u32,
-    /// The effective user.
+    /// The effective one.
     pub effective: u32,
-    /// The saved user.
+    /// The saved one.
     pub saved: u32,
+}
+
+/// Whom a process belongs to, in numbers of the container's user namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Users {
+    /// The user.
+    pub user: Ids,
+    /// The group.
+    pub group: Ids,
+    /// The supplementary groups.
+    pub supplementary: Arc<[u32]>,
 }
 
 /// Program text: a private mapping of a file that the application may execute, and has never been able to write.
@@ -219,9 +231,15 @@ pub trait AddressSpace: Send + Sync {
     /// Tells them a new name alone.
     fn set_name(&self, name: &[u8]);
     /// Tells them whom it belongs to from now on. What the container's user namespace does not know is left as it was.
-    fn set_users(&self, users: Users);
+    fn set_users(&self, users: &Users);
     /// Tells them that the process has made a session of its own, which has no terminal.
     fn leave_session(&self);
+    /// Tells them that this terminal of the host is the one of its session, which it has just made.
+    fn take_terminal(&self, terminal: BorrowedFd<'_>);
+    /// Tells them its process group, by the number which the container's pid namespace gave the stub that leads it.
+    fn set_process_group(&self, group: u32);
+    /// Tells them its nice value. The host takes no better one than it has.
+    fn set_nice(&self, nice: i32);
 
     /// Copies application memory into `to`. May sleep: no lock may be held.
     fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault>;

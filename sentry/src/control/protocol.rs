@@ -134,6 +134,9 @@ pub enum Reply {
     Started {
         /// Its number in the guest.
         pid: u32,
+        /// The number of its terminal among the guest's pts, if it was given one.
+        #[serde(default)]
+        terminal: Option<u32>,
     },
     /// The process has ended.
     Ended {

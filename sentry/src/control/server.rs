@@ -14,7 +14,7 @@ pub fn answer(sandbox: &Arc<Sandbox>, request: Request, files: Vec<OwnedFd>) -> 
             Reply::Done
         }
         Request::Exec { process } => match sandbox.exec(*process, files) {
-            Ok(pid) => Reply::Started { pid },
+            Ok((pid, terminal)) => Reply::Started { pid, terminal },
             Err(error) => error.into(),
         },
         Request::Kill { pid, signal, all } => match sandbox.kill(pid, signal, all) {

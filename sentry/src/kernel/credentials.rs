@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use moat_abi::capability::CapabilitySet;
 use moat_abi::errno::Errno;
-use moat_platform::Users;
+use moat_platform::{Ids, Users};
 
 use crate::Result;
 
@@ -41,7 +41,11 @@ pub struct Credentials {
 impl Credentials {
     /// Whom a process with these belongs to.
     pub fn users(&self) -> Users {
-        Users { real: self.uid, effective: self.euid, saved: self.suid }
+        Users {
+            user: Ids { real: self.uid, effective: self.euid, saved: self.suid },
+            group: Ids { real: self.gid, effective: self.egid, saved: self.sgid },
+            supplementary: self.groups.clone(),
+        }
     }
 
     /// Root with every capability.

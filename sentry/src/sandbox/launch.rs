@@ -1,7 +1,7 @@
 //! Processes that come from outside: init, and those of `exec`.
 
 use std::future::poll_fn;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -47,6 +47,9 @@ pub(super) fn process(sandbox: &Parts, config: &ProcessConfig, files: Vec<OwnedF
     let space = block_on(poll_fn(|cx| init.stub().poll_fork(cx)))
         .map_err(|e| StartError::new(crate::mm::errno_of(e), "cannot make a host process"))?;
     space.leave_session();
+    if let (Stdio::Terminal { .. }, Some(terminal)) = (config.stdio, files.first()) {
+        space.take_terminal(terminal.as_fd());
+    }
     let pid = kernel.tree().allocate(space.pid_hint()).ok_or_else(|| StartError::new(Errno::EAGAIN, "no free pid"))?;
     load(sandbox, config, files, space, pid)
 }

@@ -176,18 +176,19 @@ impl Sandbox {
         }
     }
 
-    /// Starts a further process; its number in the guest.
+    /// Starts a further process; its number in the guest, and that of its terminal if it has one.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn exec(&self, process: ProcessConfig, files: Vec<OwnedFd>) -> Result<u32, StartError> {
+    pub fn exec(&self, process: ProcessConfig, files: Vec<OwnedFd>) -> Result<(u32, Option<u32>), StartError> {
         let (current, console) = launch::process(&self.parts, &process, files)?;
         let pid = current.pid();
+        let terminal = console.as_ref().map(|console| console.terminal().number());
         if let Some(console) = console {
             self.consoles.lock().insert(pid, console);
         }
         clone::spawn(current).map_err(|e| StartError::new(e, "the host has no thread for the process"))?;
-        Ok(pid)
+        Ok((pid, terminal))
     }
 
     /// Sends a signal to a process, or to all of them.

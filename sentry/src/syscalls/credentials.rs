@@ -74,11 +74,16 @@ fn commit(current: &Current, old: &Credentials, new: Credentials) {
         current.group_ref().state().lock().dumpable = 0;
         current.parent_death_signal.store(0, std::sync::atomic::Ordering::Relaxed);
     }
-    // The host's tools know a process by its first thread.
-    if new.users() != old.users() && current.tid() == current.group_ref().pid() {
-        current.group_ref().stub().set_users(new.users());
-    }
+    tell_host(current, old, &new);
     current.set_credentials(new);
+}
+
+/// The host's tools know a process by its first thread.
+fn tell_host(current: &Current, old: &Credentials, new: &Credentials) {
+    let users = new.users();
+    if users != old.users() && current.tid() == current.group_ref().pid() {
+        current.group_ref().stub().set_users(&users);
+    }
 }
 
 /// setuid(2).
@@ -239,6 +244,7 @@ pub fn setgroups(current: &mut Current, size: usize, list: UserOpaque) -> Result
     groups.sort_unstable();
     let mut new = (*old).clone();
     new.groups = groups.into();
+    tell_host(current, &old, &new);
     current.set_credentials(new);
     Ok(())
 }

@@ -77,9 +77,12 @@ pub fn setpgid(current: &mut Current, pid: Pid, group: Pid) -> Result<()> {
     if process.session == pid || (group != pid && tree.session_of_group(group) != Some(session)) {
         return Err(Errno::EPERM);
     }
-    if let Some(process) = tree.process_mut(pid) {
-        process.process_group = group;
-    }
+    let leader = tree.process(group).and_then(|leader| leader.group.stub().pid_hint()).unwrap_or(group);
+    let Some(process) = tree.process_mut(pid) else { return Err(Errno::ESRCH) };
+    process.process_group = group;
+    let moved = process.group.clone();
+    drop(tree);
+    moved.stub().set_process_group(leader);
     Ok(())
 }
 

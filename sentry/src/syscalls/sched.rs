@@ -196,6 +196,10 @@ pub fn setpriority(current: &mut Current, which: i32, who: i32, nice: i32) -> Re
             return Err(Errno::EACCES);
         }
         task.nice.store(nice, Ordering::Relaxed);
+        // The host's tools know a process by its first thread.
+        if task.tid() == task.group_ref().pid() {
+            task.group_ref().stub().set_nice(nice);
+        }
     }
     Ok(())
 }

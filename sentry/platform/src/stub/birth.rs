@@ -309,7 +309,7 @@ unsafe extern "C" {
 }
 
 /// In the child: gives up everything that is not needed and jumps into the stub's code. Returns only an errno. In a user
-/// namespace of the container's the mapper keeps the right to be another user of it.
+/// namespace of the container's the mapper keeps the right to be another user, and in another group, of it.
 fn become_mapper(filter: &BpfProgram, key: Key, interception: Interception, own_users: bool, ready: RawFd) -> i32 {
     // SAFETY: plain calls without memory, or on memory of this process that outlives them; SIGCHLD is ignored so that
     // stubs' children reap themselves; rseq is given up because its area is about to be unmapped.
@@ -341,7 +341,7 @@ fn become_mapper(filter: &BpfProgram, key: Key, interception: Interception, own_
     if !done.is_empty() {
         return std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EPERM);
     }
-    keep_capabilities(if own_users { CAP_SETUID } else { 0 });
+    keep_capabilities(if own_users { CAP_SETUID | CAP_SETGID } else { 0 });
     if seccompiler::apply_filter(filter).is_err() {
         return libc::EINVAL;
     }
@@ -382,6 +382,8 @@ fn action_of(signal: i32, interception: Interception) -> [u64; 4] {
     }
 }
 
+/// CAP_SETGID as a bit.
+const CAP_SETGID: u32 = 1 << 6;
 /// CAP_SETUID as a bit.
 const CAP_SETUID: u32 = 1 << 7;
 /// SECBIT_NO_SETUID_FIXUP and its lock: no change of user takes or gives capabilities.

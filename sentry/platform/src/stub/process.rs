@@ -312,7 +312,7 @@ impl Stub {
             dead: AtomicBool::new(false),
             is_lead: false,
             core: AtomicUsize::new(self.core.load(Ordering::Relaxed)),
-            users: Mutex::new(None),
+            users: Mutex::new(self.users.lock().clone()),
             peak_resident: AtomicU64::new(0),
             minor_faults: AtomicU64::new(0),
         });
@@ -406,27 +406,35 @@ impl Stub {
         let map_at = layout::ORDERS + (offset::DATA + NAME_SIZE) as u64;
         let name = Self::name_order(page, &title.name);
         let map = Order::new(libc::SYS_prctl, &[libc::PR_SET_MM as u64, PR_SET_MM_MAP, map_at, bytes.len() as u64, 0]);
-        let mut orders = vec![name, map];
-        orders.extend(self.user_orders(title.users));
-        let _ = self.order_locked(&channel, &orders, 0);
+        let _ = self.order_locked(&channel, &[name, map], 0);
+        self.tell_users(&channel, &title.users);
     }
 
     /// Tells them whom it belongs to.
-    pub fn set_users(&self, users: Users) {
-        let Ok(channel) = self.channel() else { return };
-        let orders = self.user_orders(users);
-        if !orders.is_empty() {
-            let _ = self.order_locked(&channel, &orders, 0);
+    pub fn set_users(&self, users: &Users) {
+        if let Ok(channel) = self.channel() {
+            self.tell_users(&channel, users);
         }
     }
 
-    /// The mapper's user says whose the process is. One that changes its user is not dumpable for a moment.
-    fn user_orders(&self, users: Users) -> Vec<Order> {
-        if self.users.lock().replace(users) == Some(users) {
-            return Vec::new();
+    /// The mapper's user and groups say whose the process is.
+    fn tell_users(&self, channel: &Channel, users: &Users) {
+        let old = self.users.lock().replace(users.clone());
+        if old.as_ref() == Some(users) {
+            return;
         }
-        let numbers = [users.real, users.effective, users.saved].map(u64::from);
-        vec![Order::new(libc::SYS_setresuid, &numbers), Order::new(libc::SYS_prctl, &[libc::PR_SET_DUMPABLE as u64, 1])]
+        let supplementary: Vec<u8> = users.supplementary.iter().flat_map(|group| group.to_le_bytes()).collect();
+        if old.is_none_or(|old| old.supplementary != users.supplementary) && supplementary.len() <= DATA_SIZE {
+            channel.page().put(offset::DATA, &supplementary);
+            let list = [users.supplementary.len() as u64, layout::ORDERS + offset::DATA as u64];
+            let _ = self.order_locked(channel, &[Order::new(libc::SYS_setgroups, &list)], 0);
+        }
+        for (call, ids) in [(libc::SYS_setresgid, users.group), (libc::SYS_setresuid, users.user)] {
+            let numbers = [ids.real, ids.effective, ids.saved].map(u64::from);
+            // Who changes one of them is not dumpable for a moment.
+            let dumpable = Order::new(libc::SYS_prctl, &[libc::PR_SET_DUMPABLE as u64, 1]);
+            let _ = self.order_locked(channel, &[Order::new(call, &numbers), dumpable], 0);
+        }
     }
 
     /// Tells the host's tools the name.
@@ -447,6 +455,23 @@ impl Stub {
     /// Gives it a session of its own. The lead has one.
     pub fn leave_session(&self) {
         let _ = self.order(&[Order::new(libc::SYS_setsid, &[])]);
+    }
+
+    /// Makes a terminal that of its session.
+    pub fn take_terminal(&self, terminal: BorrowedFd<'_>) {
+        let Ok(number) = self.stubs.share(terminal) else { return };
+        let _ = self.order(&[Order::new(libc::SYS_ioctl, &[number as u64, libc::TIOCSCTTY, 0])]);
+        self.stubs.unshare(number);
+    }
+
+    /// Puts it into this process group, if the host knows it in its session.
+    pub fn set_process_group(&self, group: u32) {
+        let _ = self.order(&[Order::new(libc::SYS_setpgid, &[0, u64::from(group)])]);
+    }
+
+    /// Makes its nice value this one, if that is no better than it is.
+    pub fn set_nice(&self, nice: i32) {
+        let _ = self.order(&[Order::new(libc::SYS_setpriority, &[libc::PRIO_PROCESS.into(), 0, nice as u64])]);
     }
 
     /// Copies application memory into `to`.

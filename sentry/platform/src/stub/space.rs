@@ -1,5 +1,6 @@
 //! An address space in a stub: what is the same on all platforms that have stubs.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll};
 use std::time::Duration;
@@ -92,12 +93,24 @@ impl<T: Threads> AddressSpace for Space<T> {
         self.stub.set_name(name);
     }
 
-    fn set_users(&self, users: Users) {
+    fn set_users(&self, users: &Users) {
         self.stub.set_users(users);
     }
 
     fn leave_session(&self) {
         self.stub.leave_session();
+    }
+
+    fn take_terminal(&self, terminal: BorrowedFd<'_>) {
+        self.stub.take_terminal(terminal);
+    }
+
+    fn set_process_group(&self, group: u32) {
+        self.stub.set_process_group(group);
+    }
+
+    fn set_nice(&self, nice: i32) {
+        self.stub.set_nice(nice);
     }
 
     fn read(&self, from: u64, to: &mut [u8]) -> Result<(), MemoryFault> {
