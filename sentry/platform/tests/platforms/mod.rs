@@ -174,7 +174,10 @@ fn the_title_reaches_the_host(space: &dyn AddressSpace) {
     space.write(AT, b"guest\0-x\0").unwrap();
     space.set_title(&moat_platform::Title {
         name: b"guest".to_vec(),
-        users: moat_platform::Users { real: 1, effective: 2, saved: 3 },
+        users: moat_platform::Users {
+            user: moat_platform::Ids { real: 1, effective: 2, saved: 3 },
+            ..Default::default()
+        },
         arguments: AT..AT + 9,
         environment: AT + 9..AT + 9,
     });
