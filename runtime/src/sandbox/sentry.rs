@@ -127,6 +127,7 @@ fn boot(maker: &Socket) -> Result<Running, Failure> {
         network::raise_loopback().map_err(host("set up the loopback interface"))?;
     }
     let surroundings = uses_network.then(network::surroundings);
+    moat_platform::stub::host_load::open();
     privilege::enter_nothing().map_err(host("empty root of the sentry"))?;
     let kept = if uses_network { network::capabilities(&boot.config) } else { 0 };
     privilege::drop_capabilities(kept).map_err(host("capabilities of the sentry"))?;

@@ -18,6 +18,7 @@ pub mod code;
 pub mod descriptors;
 pub mod filters;
 pub mod graveyard;
+pub mod host_load;
 pub mod image;
 pub mod layout;
 pub mod orders;
