@@ -1,7 +1,7 @@
 //! Kicks: a signal to the thread, sent by the mapper of its own process, whose handler posts as for any other. One that
 //! finds the thread in its handler waits until that returns, and then stops it again: no kick is lost.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -18,16 +18,22 @@ pub const SIGNAL: i32 = 64;
 /// A thread that does not answer for so long is one that has blocked the signal, by frames that it forged.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A kick has come that nobody was told of.
+const PENDING: u32 = 1;
+/// The application runs, for as long as it likes.
+const RUNNING: u32 = 2;
+/// The thread that runs was signalled.
+const SIGNALLED: u32 = 4;
+
 /// The state that kickers and the polling thread share.
 pub struct Kicks {
     stub: Weak<Stub>,
     slot: Arc<Slot>,
     /// The thread's number in its pid namespace.
     thread: AtomicI32,
-    pending: AtomicBool,
-    running: AtomicBool,
-    /// When the thread that runs was signalled first.
-    signalled: Mutex<Option<Instant>>,
+    state: AtomicU32,
+    /// When the thread that runs was signalled first. Held from before [`SIGNALLED`] is set until it says so.
+    signalled: Mutex<Instant>,
 }
 
 impl Kicks {
@@ -37,31 +43,24 @@ impl Kicks {
             stub: Arc::downgrade(stub),
             slot,
             thread: AtomicI32::new(thread),
-            pending: AtomicBool::new(false),
-            running: AtomicBool::new(false),
-            signalled: Mutex::new(None),
+            state: AtomicU32::new(0),
+            signalled: Mutex::new(Instant::now()),
         }
     }
 
     /// Takes a kick that has come.
     pub fn take(&self) -> bool {
-        self.pending.swap(false, Ordering::SeqCst)
+        self.state.fetch_and(!PENDING, Ordering::SeqCst) & PENDING != 0
     }
 
     /// From here to [`Self::leave`] a kick signals the thread. False if one has come already.
     pub fn enter(&self) -> bool {
-        self.running.store(true, Ordering::SeqCst);
-        if self.pending.load(Ordering::SeqCst) {
-            self.leave();
-            return false;
-        }
-        true
+        self.state.compare_exchange(0, RUNNING, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// See [`Self::enter`].
     pub fn leave(&self) {
-        self.running.store(false, Ordering::SeqCst);
-        *self.signalled.lock() = None;
+        self.state.fetch_and(PENDING, Ordering::SeqCst);
     }
 
     /// From now on another thread is the one that is kicked.
@@ -71,12 +70,25 @@ impl Kicks {
 
     /// Whether the application runs, for as long as it likes.
     pub fn is_running(&self) -> bool {
-        self.running.load(Ordering::SeqCst)
+        self.state.load(Ordering::SeqCst) & RUNNING != 0
     }
 
     /// Whether the thread has not answered a kick for too long.
     pub fn unanswered(&self) -> bool {
-        self.signalled.lock().is_some_and(|at| at.elapsed() > PATIENCE)
+        let signalled = self.signalled.lock();
+        self.state.load(Ordering::SeqCst) & SIGNALLED != 0 && signalled.elapsed() > PATIENCE
+    }
+
+    /// A kick comes: true if the thread is to be signalled for it.
+    fn note(&self) -> bool {
+        let noted = |state| Some(state | PENDING | if state & RUNNING != 0 { SIGNALLED } else { 0 });
+        let mut signalled = self.signalled.lock();
+        let before = self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, noted).unwrap_or_else(|state| state);
+        let first = before & (RUNNING | SIGNALLED) == RUNNING;
+        if first {
+            *signalled = Instant::now();
+        }
+        first
     }
 }
 
@@ -86,16 +98,8 @@ impl Kicker for Kicks {
     }
 
     fn kick(&self) {
-        self.pending.store(true, Ordering::SeqCst);
-        if !self.running.load(Ordering::SeqCst) {
+        if !self.note() {
             return;
-        }
-        {
-            let mut signalled = self.signalled.lock();
-            if signalled.is_some() {
-                return;
-            }
-            *signalled = Some(Instant::now());
         }
         if let Some(stub) = self.stub.upgrade() {
             let thread = [stub.inner_pid() as u64, self.thread.load(Ordering::SeqCst) as u64, SIGNAL as u64];
