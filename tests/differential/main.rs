@@ -15,9 +15,10 @@ use moat_tests::run::{self, Ending, Network, Place, STARTED_BY_A_SHELL, Subject}
 /// The platforms that exist.
 const PLATFORMS: &[&str] = &["ptrace", "trap"];
 
-/// Programs that are about the ways which the trap platform has for calls run once more without these ways.
-const TRAP_WITHOUT_LANES: &str = "trap:patch=off,constants=off";
-/// See [`TRAP_WITHOUT_LANES`].
+/// Programs that are about the ways which the trap platform has for calls run once more without these ways, and without one.
+const TRAP_WITHOUT: &[(&str, &str)] =
+    &[("trap_without_lanes", "trap:patch=off,constants=off,spin=off"), ("trap_without_spinning", "trap:spin=off")];
+/// See [`TRAP_WITHOUT`].
 const ABOUT_LANES: &[&str] = &[
     "a_step_goes_over_a_call",
     "calls_made_often_keep_registers_flags_and_vectors",
@@ -56,9 +57,11 @@ fn main() {
                 .push(Trial::test(format!("{platform}::{name}"), move || agrees(&source, platform, Network::Default)));
         }
         if ABOUT_LANES.contains(&name.as_str()) {
-            let source = source.clone();
-            let run = move || agrees(&source, TRAP_WITHOUT_LANES, Network::Default);
-            trials.push(Trial::test(format!("trap_without_lanes::{name}"), run));
+            for &(label, platform) in TRAP_WITHOUT {
+                let source = source.clone();
+                let run = move || agrees(&source, platform, Network::Default);
+                trials.push(Trial::test(format!("{label}::{name}"), run));
+            }
         }
         trials.push(Trial::test(format!("native::{name}"), move || is_deterministic(&source)).with_ignored_flag(true));
     }

@@ -27,6 +27,7 @@ pub fn header() -> String {
         ("OFFSET_NUMBER", offset::NUMBER as u64),
         ("OFFSET_ARGUMENTS", offset::ARGUMENTS as u64),
         ("OFFSET_CONTEXT", offset::CONTEXT as u64),
+        ("OFFSET_SPINS", offset::SPINS as u64),
     ];
     let mut header = String::new();
     for (name, value) in all {

@@ -72,7 +72,7 @@ pub struct Global {
     /// How application code is run: auto, ptrace or trap
     #[arg(long, value_name = "PLATFORM", default_value = "auto", global = true)]
     platform: String,
-    /// What the platform trap leaves out, for tests and measurements: patch=off, constants=off
+    /// What the platform trap leaves out, for tests and measurements: patch=off, constants=off, spin=off
     #[arg(long = "platform-option", value_name = "NAME=VALUE", value_delimiter = ',', global = true)]
     platform_options: Vec<String>,
     /// Which network the sockets of the application reach: a loopback of its own without this

@@ -22,7 +22,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::ThreadId;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use moat_host::HostFile;
 pub use registers::Registers;
@@ -374,9 +374,9 @@ pub trait Window: Send + Sync {
 
 /// One application thread.
 pub trait Context: Send + Sync {
-    /// Runs the application until it needs the kernel. Must always be polled by the same thread on platforms with
-    /// [`Platform::thread_per_task`]; that thread blocks inside.
-    fn poll_run(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Exit>;
+    /// Runs the application, from `now` on, until it needs the kernel; why, and when that was. Must always be polled by the
+    /// same thread on platforms with [`Platform::thread_per_task`]; that thread blocks inside.
+    fn poll_run(&mut self, cx: &mut std::task::Context<'_>, now: Instant) -> Poll<(Exit, Instant)>;
     /// Sets the return value of the system call that [`Exit::Syscall`] reported; cheaper than [`Self::registers_mut`].
     fn set_result(&mut self, value: u64);
     /// The platform may answer these calls without telling of them, until the next time, or until they are revoked. `None`:

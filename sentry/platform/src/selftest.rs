@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll, Waker};
+use std::time::Instant;
 
 use crate::stub::{Interception, birth};
 use crate::trap;
@@ -73,8 +74,8 @@ fn runs(space: &Arc<dyn AddressSpace>) -> Result<(), String> {
 }
 
 fn run(context: &mut dyn Context) -> Option<Exit> {
-    match context.poll_run(&mut Cx::from_waker(Waker::noop())) {
-        Poll::Ready(exit) => Some(exit),
+    match context.poll_run(&mut Cx::from_waker(Waker::noop()), Instant::now()) {
+        Poll::Ready((exit, _)) => Some(exit),
         Poll::Pending => None,
     }
 }

@@ -2,10 +2,12 @@
 
 mod platforms;
 
+use std::time::{Duration, Instant};
+
 use moat_platform::stub::Interception;
 use moat_platform::trap::code::Entry;
 use moat_platform::trap::{self, Lanes};
-use moat_platform::{AddressSpace, Ahead, AheadTable, Exit, Registers};
+use moat_platform::{AddressSpace, Ahead, AheadTable, Context, Exit, Registers};
 use platforms::{CODE, DATA, GETPID_LOOP, context, load, run, time_calls};
 
 fn an_ended_thread_is_used_again(space: &dyn AddressSpace) {
@@ -182,6 +184,59 @@ fn how_long_a_call_takes_without_a_trap(space: &dyn AddressSpace) {
     time_calls("getpid without a trap", space, &calls());
 }
 
+/// Makes so many calls that the lane of spinning is taken, if a core is spare.
+fn make_calls(context: &mut dyn Context) {
+    let began = Instant::now();
+    // The overseer looks every few milliseconds.
+    while began.elapsed() < Duration::from_millis(40) {
+        assert!(matches!(run(context), Exit::Syscall { number: 39, .. }));
+        context.set_result(1);
+    }
+}
+
+/// Processor time of the calling thread.
+fn own_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split_whitespace().next().unwrap().parse().unwrap())
+}
+
+fn a_thread_whose_task_sleeps_spins_no_longer(space: &dyn AddressSpace) {
+    load(space, &calls());
+    let mut context = context(space);
+    make_calls(&mut *context);
+    // It has made a call that takes long.
+    let before = space.cpu_time();
+    std::thread::sleep(Duration::from_millis(200));
+    let spent = space.cpu_time() - before;
+    assert!(spent < Duration::from_millis(20), "{spent:?}");
+    make_calls(&mut *context);
+}
+
+fn the_sentry_does_not_spin_for_an_application_that_computes(space: &dyn AddressSpace) {
+    let mut code = calls();
+    let endless = CODE + code.len() as u64;
+    // jmp .
+    code.extend([0xeb, 0xfe]);
+    load(space, &code);
+    let mut context = context(space);
+    for _ in 0..3 {
+        make_calls(&mut *context);
+        let kicker = context.kicker();
+        let kick = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            kicker.kick();
+        });
+        let before = own_time();
+        context.registers_mut().rip = endless;
+        assert_eq!(run(&mut *context), Exit::Kicked);
+        let spent = own_time() - before;
+        assert!(spent < Duration::from_millis(20), "{spent:?}");
+        assert_eq!(context.registers().rip, endless);
+        context.registers_mut().rip = CODE;
+        kick.join().unwrap();
+    }
+}
+
 /// Number of a call that has memory of its arguments 0 and 3 copied ahead.
 const ARGUMENTS: u8 = 40;
 /// Number of a call that has its buffer copied ahead.
@@ -289,6 +344,11 @@ fn main() {
             ("memory_goes_along_with_an_answer", memory_goes_along_with_an_answer),
             ("no_kick_is_lost_in_calls", no_kick_is_lost_in_calls),
             ("a_thread_that_ends_in_a_call_is_used_again", a_thread_that_ends_in_a_call_is_used_again),
+            ("a_thread_whose_task_sleeps_spins_no_longer", a_thread_whose_task_sleeps_spins_no_longer),
+            (
+                "the_sentry_does_not_spin_for_an_application_that_computes",
+                the_sentry_does_not_spin_for_an_application_that_computes,
+            ),
             ("how_long_a_call_takes_without_a_trap", how_long_a_call_takes_without_a_trap),
         ],
     );

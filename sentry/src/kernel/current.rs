@@ -144,9 +144,10 @@ impl Current {
         }
     }
 
-    /// Charges the time of the system call that ends now, but for its sleep.
-    pub fn charge_system_call(&mut self) {
-        self.system_time += self.entered.elapsed().saturating_sub(self.task.take_slept());
+    /// Charges the time of the system call that ends `now`, but for its sleep.
+    pub fn charge_system_call(&mut self, now: Instant) {
+        let took = now.saturating_duration_since(self.entered);
+        self.system_time += took.saturating_sub(self.task.take_slept());
         self.task.charge(self.context.cpu_time(), self.system_time);
     }
 }

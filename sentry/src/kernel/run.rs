@@ -16,32 +16,40 @@ pub async fn run(mut current: Current) {
     if let Some(tracer) = current.kernel().tracer() {
         tracer.begin_task(current.tid());
     }
+    // The moment of the present step: the clock is read when the application has stopped, and when the kernel has done with it.
+    let mut now = Instant::now();
     while current.ending.is_none() {
         deferred::settle();
         if current.signal_pending() || current.interrupted.is_some() {
             deliver::deliver(&mut current).await;
+            now = Instant::now();
             continue;
         }
         if !current.enter_application() {
             continue;
         }
         current.refresh_constants();
-        current.begin_run();
-        let stopped = poll_fn(|cx| current.context.poll_run(cx)).await;
+        current.begin_run(now);
+        let (exit, stopped) = poll_fn(|cx| current.context.poll_run(cx, now)).await;
         current.end_run(current.context.cpu_time());
         current.leave_application();
-        current.entered = Instant::now();
-        match stopped {
+        current.entered = stopped;
+        match exit {
             Exit::Syscall { abi, number, arguments } => {
                 syscalls::service(&mut current, abi, number, arguments).await;
                 if let Some(call) = current.context.take_hot_call() {
                     current.memory_manager().hasten(call).await;
                 }
-                current.charge_system_call();
+                now = Instant::now();
+                current.charge_system_call(now);
             }
-            Exit::Exception { signal, code, address } => fault::handle(&mut current, signal, code, address).await,
+            Exit::Exception { signal, code, address } => {
+                fault::handle(&mut current, signal, code, address).await;
+                now = Instant::now();
+            }
             Exit::Kicked => {
                 current.recalculate_pending();
+                now = stopped;
             }
             Exit::HostSignal { signal } => {
                 if let Some(signal) = Signal::from_raw(signal) {
@@ -49,6 +57,7 @@ pub async fn run(mut current: Current) {
                     let _ =
                         send::to_process(current.group_ref(), signal, SigInfo::kernel(signal), send::Origin::Outside);
                 }
+                now = stopped;
             }
             Exit::Dead => {
                 exit::group(&current, moat_abi::wait::signaled(SIGKILL, false));

@@ -313,8 +313,8 @@ impl Task {
     }
 
     /// Application code begins to run.
-    pub(super) fn begin_run(&self) {
-        let since = self.started.elapsed().as_nanos() as u64;
+    pub(super) fn begin_run(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.started).as_nanos() as u64;
         self.running_since.store(since.max(1), Ordering::Relaxed);
     }
 
@@ -326,11 +326,16 @@ impl Task {
 
     /// How long the system call that ends now was asleep.
     pub(super) fn take_slept(&self) -> Duration {
-        Duration::from_nanos(self.slept.swap(0, Ordering::Relaxed))
+        // Nobody but the task itself counts.
+        match self.slept.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            _ => Duration::from_nanos(self.slept.swap(0, Ordering::Relaxed)),
+        }
     }
 
     pub(super) fn leave_application(&self) {
-        self.in_application.store(false, Ordering::SeqCst);
+        // Who still sees it there kicks in vain.
+        self.in_application.store(false, Ordering::Release);
     }
 
     /// Whether it is in application code.

@@ -76,6 +76,7 @@ static void write_mailboxes(void *unused)
 	for (;;) {
 		uint64_t at = SLOTS + SLOT * (rnd() % 3);
 		scribble(at + rnd() % (rnd() % 2 ? 64 : STACK));
+		*(volatile uint32_t *)(at + OFFSET_SPINS) = rnd() % 2;
 		linger(2000);
 	}
 }

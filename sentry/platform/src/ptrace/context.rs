@@ -206,15 +206,15 @@ impl PtraceContext {
         }
     }
 
-    fn run(&mut self) -> Result<Exit, i32> {
+    fn run(&mut self, mut now: Instant) -> Result<(Exit, Instant), i32> {
         self.attach()?;
         let tid = self.thread.outer;
         loop {
             if self.kicks.take() {
-                let Some(stop) = self.finish_detour()? else { return Ok(Exit::Kicked) };
+                let Some(stop) = self.finish_detour()? else { return Ok((Exit::Kicked, now)) };
                 // Every exit serves who kicked.
                 if let Some(exit) = self.exit_of(stop)? {
-                    return Ok(exit);
+                    return Ok((exit, now));
                 }
             }
             self.write_back()?;
@@ -225,17 +225,18 @@ impl PtraceContext {
             if let Some(placement) = &self.placement {
                 placement.begin();
             }
-            let began = Instant::now();
             self.runs = self.runs.wrapping_add(1);
             let stop = raw::resume(tid).and_then(|()| self.wait());
             self.kicks.leave();
-            let ran = began.elapsed();
+            let stopped = Instant::now();
+            let ran = stopped.saturating_duration_since(now);
+            now = stopped;
             self.ran += ran;
             if let Some(placement) = &mut self.placement {
                 placement.end(ran);
             }
             if let Some(exit) = self.exit_of(stop?)? {
-                return Ok(exit);
+                return Ok((exit, stopped));
             }
         }
     }
@@ -365,13 +366,13 @@ impl PtraceContext {
 }
 
 impl Context for PtraceContext {
-    fn poll_run(&mut self, _: &mut std::task::Context<'_>) -> Poll<Exit> {
+    fn poll_run(&mut self, _: &mut std::task::Context<'_>, now: Instant) -> Poll<(Exit, Instant)> {
         if self.dead {
-            return Poll::Ready(Exit::Dead);
+            return Poll::Ready((Exit::Dead, now));
         }
-        Poll::Ready(self.run().unwrap_or_else(|_| {
+        Poll::Ready(self.run(now).unwrap_or_else(|_| {
             self.dead = true;
-            Exit::Dead
+            (Exit::Dead, Instant::now())
         }))
     }
 

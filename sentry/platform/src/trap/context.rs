@@ -12,12 +12,13 @@ use super::frame::{self, Frame, Info};
 use super::kick::{self, Kicks};
 use super::places::{Place, Places};
 use super::slots::{self, Slot, offset};
+use super::spin::Spinning;
 use super::window::SlotWindow;
 use crate::stub::placement::Placement;
 use crate::stub::process::Stub;
 use crate::{
-    APPLICATION_END, Abi, Constants, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers,
-    Window,
+    APPLICATION_END, Abi, Ahead, Constants, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError,
+    Registers, Window,
 };
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
@@ -67,6 +68,9 @@ pub struct TrapContext {
     hot: Option<u64>,
     kicks: Arc<Kicks>,
     ran: Duration,
+    /// When it stopped last.
+    stopped: Option<Instant>,
+    spinning: Spinning,
     placement: Option<Placement>,
 }
 
@@ -77,6 +81,7 @@ impl TrapContext {
         // Those of a context before are not this one's.
         constants::revoke(&place.slot);
         let window = SlotWindow::new(place.slot.clone(), stub.clone(), places.clone());
+        let spinning = Spinning::new(place.slot.clone(), places.baton());
         let registers = Registers { cs: 0x33, ss: 0x2b, eflags: 0x202, orig_rax: u64::MAX, ..Registers::default() };
         Self {
             stub,
@@ -95,6 +100,8 @@ impl TrapContext {
             hot: None,
             kicks,
             ran: Duration::ZERO,
+            stopped: None,
+            spinning,
             placement: None,
         }
     }
@@ -105,9 +112,10 @@ impl TrapContext {
 
     /// Waits until the thread has stopped once more.
     fn await_stop(&mut self) -> Result<(), PlatformError> {
-        let slot = self.place()?.slot.clone();
-        let posted = slot.word(offset::POSTED);
-        let waits = slot.word(offset::SENTRY_WAITS);
+        let place = self.place.as_ref().ok_or(PlatformError::Dead)?;
+        let posted = place.slot.word(offset::POSTED);
+        let waits = place.slot.word(offset::SENTRY_WAITS);
+        self.spinning.watch(self.seen, self.placement.as_mut());
         let mut yields = 0;
         let mut asked = None;
         loop {
@@ -140,12 +148,12 @@ impl TrapContext {
 
     /// Why it has stopped.
     fn look(&mut self) -> Result<Cause, PlatformError> {
-        let slot = self.place()?.slot.clone();
-        let stop = slot.word(offset::STOP).load(Ordering::Acquire);
+        let slot = &self.place.as_ref().ok_or(PlatformError::Dead)?.slot;
+        let word = slot.word(offset::STOP).load(Ordering::Acquire);
+        let (stop, ahead) = (word & code::REASON, word >> code::AHEAD_SHIFT);
         if stop == code::UNWRITTEN {
             return Ok(Cause::Unwritten);
         }
-        self.window.clear();
         self.changed = false;
         if stop == code::CALL {
             let mut line = [0; 52];
@@ -155,18 +163,19 @@ impl TrapContext {
             self.unread = true;
             self.result = NO_RESULT;
             let arguments = std::array::from_fn(argument);
-            self.window.open(arguments);
+            self.window.open(arguments, Ahead(ahead as u8));
             return Ok(Cause::Call { number: frame::half(&line, 0), arguments });
         }
-        let frame = Frame::at(&slot, slot.get_u64(offset::CONTEXT)).ok_or(PlatformError::Dead)?;
+        self.window.clear();
+        let frame = Frame::at(slot, slot.get_u64(offset::CONTEXT)).ok_or(PlatformError::Dead)?;
         self.registers = Registers {
             fs_base: slot.get_u64(offset::FS),
-            gs_base: own_base(&slot, slot.get_u64(offset::GS)),
-            ..frame.registers(&slot)
+            gs_base: own_base(slot, slot.get_u64(offset::GS)),
+            ..frame.registers(slot)
         };
         self.unread = false;
         self.stop = Stop::Frame(frame);
-        Ok(Cause::Signal { signal: stop as i32, info: frame.info(&slot) })
+        Ok(Cause::Signal { signal: stop as i32, info: frame.info(slot) })
     }
 
     /// Waits for a thread that has just been born, or takes over one that another context has let go of: it stands in its
@@ -255,8 +264,8 @@ impl TrapContext {
 
     /// Makes the registers those that the thread will have, as far as they were changed; what the answer must ask for.
     fn put_registers(&mut self) -> Result<u32, PlatformError> {
-        let slot = self.place()?.slot.clone();
-        if let Stop::Call = self.stop {
+        if let (Stop::Call, Some(place)) = (self.stop, &self.place) {
+            let slot = &place.slot;
             if !self.changed {
                 slot.put_u64(offset::RESULT, self.result);
                 return Ok(action::RETURN);
@@ -265,15 +274,16 @@ impl TrapContext {
             let bases = r.fs_base == slot.get_u64(offset::FS) && r.gs_base == 0;
             // A jump to where no code can be must fault there.
             if bases && r.rip < BASE_END {
-                frame::set_general(&slot, offset::SAVED, r);
+                frame::set_general(slot, offset::SAVED, r);
                 slot.put_u64(offset::RESULT, r.rax);
                 return Ok(action::RETURN);
             }
         }
         let frame = self.frame()?;
+        let slot = &self.place()?.slot;
         let mut wanted = action::RETURN;
         if self.changed {
-            frame.set_registers(&slot, &self.registers);
+            frame.set_registers(slot, &self.registers);
             let gs = match self.registers.gs_base {
                 0 if self.places.are_found_by_gs() => slot.address(),
                 base => base,
@@ -285,11 +295,11 @@ impl TrapContext {
                 }
             }
         }
-        frame.make_sane(&slot);
+        frame.make_sane(slot);
         Ok(wanted)
     }
 
-    fn run(&mut self) -> Result<Exit, PlatformError> {
+    fn run(&mut self, mut now: Instant) -> Result<(Exit, Instant), PlatformError> {
         self.attach()?;
         self.leave_no_state_behind()?;
         if self.placement.is_none() {
@@ -298,51 +308,55 @@ impl TrapContext {
         }
         loop {
             let wanted = self.put_registers()?;
-            loop {
+            while !self.kicks.enter() {
                 if self.kicks.take() {
-                    return Ok(Exit::Kicked);
-                }
-                if self.kicks.enter() {
-                    break;
+                    return Ok((Exit::Kicked, now));
                 }
             }
-            let exit = self.run_on(wanted);
+            let exit = self.run_on(wanted, now);
             self.kicks.leave();
-            if let Some(exit) = exit? {
-                return Ok(exit);
+            let (exit, stopped) = exit?;
+            if let Some(exit) = exit {
+                return Ok((exit, stopped));
             }
+            now = stopped;
         }
     }
 
-    /// Lets the thread run until it stops; `None` if the application is not concerned.
-    fn run_on(&mut self, mut wanted: u32) -> Result<Option<Exit>, PlatformError> {
+    /// Lets the thread run, from `now` on, until it stops. The exit is `None` if the application is not concerned.
+    fn run_on(&mut self, mut wanted: u32, now: Instant) -> Result<(Option<Exit>, Instant), PlatformError> {
         if !matches!(self.stop, Stop::Call) {
             self.settle();
         }
         if self.window.close() {
             wanted |= action::WRITE_PIECES;
         }
-        if let Some(placement) = &self.placement {
+        if let Some(placement) = &mut self.placement {
+            let service = self.stopped.map_or(Duration::ZERO, |stopped| now.saturating_duration_since(stopped));
+            self.spinning.before_answer(now, service, placement);
             placement.begin();
         }
-        let began = Instant::now();
-        let stopped = self.answer(wanted).and_then(|()| self.await_stop());
-        let ran = began.elapsed();
+        let awaited = self.answer(wanted).and_then(|()| self.await_stop());
+        let stopped = Instant::now();
+        let ran = stopped.saturating_duration_since(now);
         self.ran += ran;
+        self.stopped = Some(stopped);
+        self.spinning.after_run(ran);
         if let Some(placement) = &mut self.placement {
             placement.end(ran);
         }
-        stopped?;
-        match self.look()? {
+        awaited?;
+        let exit = match self.look()? {
             Cause::Unwritten => {
                 self.settle();
-                Ok(None)
+                None
             }
             Cause::Call { number, arguments } => {
-                Ok(Some(Exit::Syscall { abi: Abi::X86_64, number: u64::from(number), arguments }))
+                Some(Exit::Syscall { abi: Abi::X86_64, number: u64::from(number), arguments })
             }
-            Cause::Signal { signal, info } => self.exit_of(signal, info),
-        }
+            Cause::Signal { signal, info } => self.exit_of(signal, info)?,
+        };
+        Ok((exit, stopped))
     }
 
     fn exit_of(&mut self, signal: i32, info: Info) -> Result<Option<Exit>, PlatformError> {
@@ -428,13 +442,13 @@ fn own_base(slot: &Slot, base: u64) -> u64 {
 }
 
 impl Context for TrapContext {
-    fn poll_run(&mut self, _: &mut std::task::Context<'_>) -> Poll<Exit> {
+    fn poll_run(&mut self, _: &mut std::task::Context<'_>, now: Instant) -> Poll<(Exit, Instant)> {
         if self.dead {
-            return Poll::Ready(Exit::Dead);
+            return Poll::Ready((Exit::Dead, now));
         }
-        Poll::Ready(self.run().unwrap_or_else(|_| {
+        Poll::Ready(self.run(now).unwrap_or_else(|_| {
             self.dead = true;
-            Exit::Dead
+            (Exit::Dead, Instant::now())
         }))
     }
 
@@ -537,6 +551,8 @@ impl Context for TrapContext {
         self.unread = false;
         self.window.clear();
         self.changed = true;
+        self.spinning.stop();
+        self.spinning = Spinning::new(place.slot.clone(), self.places.baton());
         self.placement = None;
         self.place = Some(place);
         Ok(())
@@ -589,6 +605,7 @@ impl Drop for TrapContext {
     fn drop(&mut self) {
         // A thread that was never run stands in its handler soon, or is dead.
         let attached = self.attach().is_ok();
+        self.spinning.stop();
         if let Some(mut place) = self.place.take() {
             if attached && !self.dead {
                 place.seen = self.seen;

@@ -14,6 +14,7 @@ mod kick;
 mod patch;
 mod places;
 pub mod slots;
+mod spin;
 mod window;
 
 use std::os::fd::AsFd;
@@ -43,18 +44,20 @@ pub struct Lanes {
     pub patch: bool,
     /// Calls that always answer the same are answered in the stub, where they are patched.
     pub constants: bool,
+    /// Both sides of a call spin, on two cores, while one is spare.
+    pub spin: bool,
 }
 
 impl Default for Lanes {
     fn default() -> Self {
-        Self { patch: true, constants: true }
+        Self { patch: true, constants: true, spin: true }
     }
 }
 
 impl std::str::FromStr for Lanes {
     type Err = String;
 
-    /// `patch=off,constants=off`, or a part of it.
+    /// `patch=off,constants=off,spin=off`, or a part of it.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut lanes = Self::default();
         for option in text.split(',').filter(|option| !option.is_empty()) {
@@ -67,7 +70,8 @@ impl std::str::FromStr for Lanes {
             match name {
                 "patch" => lanes.patch = value,
                 "constants" => lanes.constants = value,
-                _ => return Err(format!("{name}: no such option (patch, constants)")),
+                "spin" => lanes.spin = value,
+                _ => return Err(format!("{name}: no such option (patch, constants, spin)")),
             }
         }
         Ok(lanes)
@@ -90,7 +94,7 @@ impl Lanes {
     /// Those that this processor can have: the code that patched sites jump to needs BMI2.
     fn possible(self) -> Self {
         let patch = self.patch && std::is_x86_feature_detected!("bmi2");
-        Self { patch, constants: self.constants && patch }
+        Self { patch, constants: self.constants && patch, ..self }
     }
 }
 
@@ -108,7 +112,8 @@ pub fn start(lead: Lead, ahead: &AheadTable, lanes: Lanes) -> Result<Arc<dyn Pla
     let ended = ended.map_err(|e| PlatformError::Host(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
     let slots = slots::SlotFile::new()?;
     let number = lead.stubs().share(slots.file())?;
-    let shared = Arc::new(Shared { slots, number, deaths: deaths::Deaths::new()?, lanes: lanes.possible() });
+    let deaths = deaths::Deaths::new()?;
+    let shared = Arc::new(Shared { slots, number, deaths, lanes: lanes.possible(), baton: Arc::default() });
     let patches = Patches::new(Arc::new(Images::default()));
     let space = Arc::new(Space::new(lead.clone(), Places::of_lead(lead.clone(), shared, patches)));
     Ok(OfLead::new("trap", lead, space, LeadSignals::new(signals, ended), life))
@@ -131,9 +136,10 @@ mod tests {
 
     #[test]
     fn lanes_are_named() {
-        assert_eq!("".parse(), Ok(Lanes { patch: true, constants: true }));
-        assert_eq!("patch=off,constants=on".parse(), Ok(Lanes { patch: false, constants: true }));
-        for wrong in ["patch", "patch=no", "spin=off"] {
+        assert_eq!("".parse(), Ok(Lanes { patch: true, constants: true, spin: true }));
+        assert_eq!("patch=off,constants=on".parse(), Ok(Lanes { patch: false, constants: true, spin: true }));
+        assert_eq!("spin=off".parse(), Ok(Lanes { patch: true, constants: true, spin: false }));
+        for wrong in ["patch", "patch=no", "clock=off"] {
             assert!(wrong.parse::<Lanes>().is_err());
         }
     }

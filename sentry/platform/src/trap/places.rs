@@ -14,6 +14,7 @@ use super::deaths::Deaths;
 use super::kick;
 use super::patch::Patches;
 use super::slots::{self, SLOT, Slot, SlotFile, offset};
+use super::spin::Baton;
 use crate::stub::layout;
 use crate::stub::orders::Order;
 use crate::stub::process::{Birth, HostThread, Stub};
@@ -38,6 +39,8 @@ pub struct Shared {
     pub deaths: Deaths,
     /// What makes calls faster.
     pub lanes: Lanes,
+    /// Who may spin.
+    pub baton: Arc<Baton>,
 }
 
 /// A thread of a stub and its slot.
@@ -153,6 +156,11 @@ impl Places {
     /// Whether calls that always answer the same are answered in the stub.
     pub fn answers_constants(&self) -> bool {
         self.shared.lanes.constants
+    }
+
+    /// What the one thread has that may spin; `None` if none may.
+    pub fn baton(&self) -> Option<Arc<Baton>> {
+        self.shared.lanes.spin.then(|| self.shared.baton.clone())
     }
 
     /// A new slot, and the orders that put it in place.

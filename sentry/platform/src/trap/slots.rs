@@ -23,14 +23,15 @@ pub const DATA: usize = crate::Ahead::BUFFER;
 /// The most slots of a sandbox.
 const SLOTS: usize = 16_384;
 
-/// Offsets in a mailbox, known to the stub's code. What either side writes each time is in its first 64 bytes, one line
-/// of the cache.
+/// Offsets in a mailbox, known to the stub's code. What one side writes and the other reads at each call is in the first 64
+/// bytes, one line of the cache; the next line is read by both at each call, and seldom written by either.
 pub mod offset {
     /// How often the thread has stopped, a futex word: u32.
     pub const POSTED: usize = 0;
     /// How often it was answered, a futex word: u32.
     pub const ANSWERED: usize = 4;
-    /// The signal that stopped it, or a call without one: u32.
+    /// The signal that stopped it, or a call without one, in the lower half; in the upper one what of such a call's arguments
+    /// the thread has copied: u32.
     pub const STOP: usize = 8;
     /// In an answer, what it asks for: u32.
     pub const ACTION: usize = STOP;
@@ -46,12 +47,10 @@ pub mod offset {
     pub const STUB_WAITS: usize = 68;
     /// A signal that came during a call without one, to be told of at its end: u32.
     pub const MISSED: usize = 72;
+    /// The sentry spins on `POSTED` on another core, so that it is worth while to spin on `ANSWERED`: u32.
+    pub const SPINS: usize = 76;
     /// Address of the ucontext: u64.
     pub const CONTEXT: usize = 80;
-    /// Base of %fs: u64.
-    pub const FS: usize = 88;
-    /// Base of %gs: u64.
-    pub const GS: usize = 96;
     /// The word to be exchanged: u64.
     pub const WORD: usize = 104;
     /// What it must be: u32.
@@ -68,14 +67,16 @@ pub mod offset {
     pub const MASK: usize = 160;
     /// The registers of such a call, as a `sigcontext` begins: 18 u64.
     pub const SAVED: usize = 192;
+    /// Base of %fs: u64.
+    pub const FS: usize = SAVED + 8 * 18;
+    /// Base of %gs: u64.
+    pub const GS: usize = FS + 8;
     /// Values that calls always answer, each a u32; the first is not one of them, but whether the others hold.
     pub const CONSTANTS: usize = 384;
     /// By the number of a call, which of them it answers: a u8 each, 0 for none.
     pub const CONSTANT_OF: usize = 2560;
     /// What the thread's process uses (`struct rusage`): 144 bytes.
     pub const USAGE: usize = 512;
-    /// What of a call's arguments the thread has copied: u32.
-    pub const AHEAD: usize = 704;
     /// How many pieces the thread is to write: u32.
     pub const PIECE_COUNT: usize = 708;
     /// Where to, how much (u32), and where it lies in the slot (u32), of each.
@@ -171,6 +172,11 @@ impl Slot {
         // struct stack_t: ss_sp, ss_flags, ss_size.
         self.put_u64(offset::ALTSTACK, self.address + STACK as u64);
         self.put_u64(offset::ALTSTACK + 16, (SLOT - STACK) as u64);
+    }
+
+    /// Its number among the slots of the sandbox.
+    pub fn number(&self) -> u32 {
+        self.index as u32
     }
 
     /// Where it lies in the memory file.

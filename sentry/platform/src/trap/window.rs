@@ -5,7 +5,7 @@
 //! call writes is kept here until the thread goes on, and copied by it then.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -22,16 +22,26 @@ pub struct SlotWindow {
     slot: Arc<Slot>,
     stub: Arc<Stub>,
     places: Arc<Places>,
-    state: Mutex<State>,
+    call: Call,
+    pieces: Mutex<Pieces>,
+    /// There are some.
+    has_pieces: AtomicBool,
 }
 
+/// The call that the thread stands in. Only the sentry's thread that polls it is concerned with it, at every call: a lock
+/// would cost time and order nothing.
 #[derive(Default)]
-struct State {
-    /// The arguments of the call, if it is open.
-    arguments: Option<[u64; 6]>,
-    /// What was copied of what they point to, as in [`Ahead`].
-    ahead: u8,
-    /// Where the thread will write, and how much; the bytes lie behind each other.
+struct Call {
+    is_open: AtomicBool,
+    arguments: [AtomicU64; 6],
+    /// What was copied of what they point to, an [`Ahead`].
+    ahead: AtomicU8,
+}
+
+/// What the thread will write.
+#[derive(Default)]
+struct Pieces {
+    /// Where, and how much; the bytes lie behind each other.
     pending: Vec<(u64, u32)>,
     used: usize,
 }
@@ -39,37 +49,47 @@ struct State {
 impl SlotWindow {
     /// The window of the thread that has this slot, in this stub with these places.
     pub fn new(slot: Arc<Slot>, stub: Arc<Stub>, places: Arc<Places>) -> Arc<Self> {
-        Arc::new(Self { slot, stub, places, state: Mutex::default() })
+        let (call, pieces, has_pieces) = (Call::default(), Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self { slot, stub, places, call, pieces, has_pieces })
     }
 
-    /// The thread has made a call with these arguments.
-    pub fn open(&self, arguments: [u64; 6]) {
-        let ahead = self.slot.word(offset::AHEAD).load(Ordering::Acquire) as u8;
-        let mut state = self.state.lock();
-        state.arguments = Some(arguments);
-        state.ahead = ahead;
+    /// The thread has made a call with these arguments, of which so much was copied ahead; what it was to write before is
+    /// written.
+    pub fn open(&self, arguments: [u64; 6], ahead: Ahead) {
+        self.clear();
+        for (kept, argument) in self.call.arguments.iter().zip(arguments) {
+            kept.store(argument, Ordering::Relaxed);
+        }
+        self.call.ahead.store(ahead.0, Ordering::Relaxed);
+        self.call.is_open.store(true, Ordering::Release);
     }
 
     /// The thread goes on, and may write what it was given. True if there is something.
     pub fn close(&self) -> bool {
-        let mut state = self.state.lock();
-        state.arguments = None;
+        self.call.is_open.store(false, Ordering::Release);
+        if !self.has_pieces.load(Ordering::Acquire) {
+            return false;
+        }
+        let pieces = self.pieces.lock();
         let mut at = offset::PIECES;
         let mut from = offset::DATA as u32;
-        for &(to, len) in &state.pending {
+        for &(to, len) in &pieces.pending {
             self.slot.put_u64(at, to);
             self.slot.put_u64(at + 8, u64::from(len) | u64::from(from) << 32);
             (at, from) = (at + 16, from + len);
         }
-        self.slot.word(offset::PIECE_COUNT).store(state.pending.len() as u32, Ordering::Relaxed);
-        !state.pending.is_empty()
+        self.slot.word(offset::PIECE_COUNT).store(pieces.pending.len() as u32, Ordering::Relaxed);
+        !pieces.pending.is_empty()
     }
 
     /// The thread has written it, or it need not be written any more.
     pub fn clear(&self) {
-        let mut state = self.state.lock();
-        state.pending.clear();
-        state.used = 0;
+        if self.has_pieces.load(Ordering::Acquire) {
+            let mut pieces = self.pieces.lock();
+            pieces.pending.clear();
+            pieces.used = 0;
+            self.has_pieces.store(false, Ordering::Release);
+        }
     }
 
     /// Writes what the thread has not written.
@@ -77,12 +97,13 @@ impl SlotWindow {
     /// # Errors
     /// Where the application's memory does not take it; the rest is lost.
     pub fn settle(&self) -> Result<(), MemoryFault> {
-        let (pending, used) = {
-            let mut state = self.state.lock();
-            if state.pending.is_empty() {
-                return Ok(());
-            }
-            (std::mem::take(&mut state.pending), std::mem::take(&mut state.used))
+        if !self.has_pieces.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let Pieces { pending, used } = {
+            let mut pieces = self.pieces.lock();
+            self.has_pieces.store(false, Ordering::Release);
+            std::mem::take(&mut *pieces)
         };
         let mut bytes = vec![0; used];
         self.slot.get(offset::DATA, &mut bytes);
@@ -98,27 +119,27 @@ impl SlotWindow {
 
 impl Window for SlotWindow {
     fn read(&self, from: u64, to: &mut [u8]) -> bool {
-        let at = {
-            let state = self.state.lock();
-            let Some(arguments) = state.arguments else { return false };
-            let ahead = Ahead(state.ahead);
-            let within = |start: u64, len: u64| {
-                let skipped = from.checked_sub(start)?;
-                (skipped.checked_add(to.len() as u64)? <= len).then_some(skipped as usize)
-            };
-            let small = || {
-                (0..6).filter(|&i| ahead.has_argument(i)).find_map(|i| {
-                    let start = arguments[i];
-                    let len = (slots::AHEAD as u64).min(4096 - start % 4096);
-                    Some(offset::ARGUMENT_DATA + i * slots::AHEAD + within(start, len)?)
-                })
-            };
-            let buffer = || {
-                let len = arguments[2].min(slots::DATA as u64);
-                ahead.has_buffer().then(|| within(arguments[1], len)).flatten().map(|skipped| offset::DATA + skipped)
-            };
-            small().or_else(buffer)
+        if !self.call.is_open.load(Ordering::Acquire) {
+            return false;
+        }
+        let ahead = Ahead(self.call.ahead.load(Ordering::Relaxed));
+        let argument = |i: usize| self.call.arguments[i].load(Ordering::Relaxed);
+        let within = |start: u64, len: u64| {
+            let skipped = from.checked_sub(start)?;
+            (skipped.checked_add(to.len() as u64)? <= len).then_some(skipped as usize)
         };
+        let small = || {
+            (0..6).filter(|&i| ahead.has_argument(i)).find_map(|i| {
+                let start = argument(i);
+                let len = (slots::AHEAD as u64).min(4096 - start % 4096);
+                Some(offset::ARGUMENT_DATA + i * slots::AHEAD + within(start, len)?)
+            })
+        };
+        let buffer = || {
+            let len = argument(2).min(slots::DATA as u64);
+            ahead.has_buffer().then(|| within(argument(1), len)).flatten().map(|skipped| offset::DATA + skipped)
+        };
+        let at = small().or_else(buffer);
         let Some(at) = at else { return false };
         self.slot.get(at, to);
         // The thread has read what it could see of patched text.
@@ -126,16 +147,19 @@ impl Window for SlotWindow {
     }
 
     fn write(&self, to: u64, from: &[u8]) -> bool {
-        let mut state = self.state.lock();
         // Whoever reads again must see what is written.
-        let ahead = Ahead(std::mem::take(&mut state.ahead));
-        let room = slots::DATA - state.used;
-        if state.arguments.is_none() || ahead.has_buffer() || state.pending.len() == PIECES || from.len() > room {
+        let ahead = Ahead(self.call.ahead.swap(0, Ordering::Relaxed));
+        if !self.call.is_open.load(Ordering::Acquire) || ahead.has_buffer() {
             return false;
         }
-        self.slot.put(offset::DATA + state.used, from);
-        state.used += from.len();
-        state.pending.push((to, from.len() as u32));
+        let mut pieces = self.pieces.lock();
+        if pieces.pending.len() == PIECES || from.len() > slots::DATA - pieces.used {
+            return false;
+        }
+        self.slot.put(offset::DATA + pieces.used, from);
+        pieces.used += from.len();
+        pieces.pending.push((to, from.len() as u32));
+        self.has_pieces.store(true, Ordering::Release);
         true
     }
 

@@ -44,7 +44,7 @@ pub fn context(space: &dyn AddressSpace) -> Box<dyn Context> {
 }
 
 pub fn run(context: &mut dyn Context) -> Exit {
-    ready(context.poll_run(&mut cx()))
+    ready(context.poll_run(&mut cx(), Instant::now())).0
 }
 
 /// `1: mov $39,%eax; syscall; jmp 1b`
