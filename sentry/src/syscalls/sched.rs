@@ -186,14 +186,18 @@ pub fn setpriority(current: &mut Current, which: i32, who: i32, nice: i32) -> Re
     let nice = nice.clamp(-20, 19);
     let own = current.credentials();
     let privileged = own.has(CapabilitySet::SYS_NICE);
+    let mut done = Ok(());
+    // Whom it may not be done to does not keep it from the others.
     for task in targets(current, which, who)? {
         let theirs = task.credentials();
         if !privileged && own.euid != theirs.uid && own.euid != theirs.euid {
-            return Err(Errno::EPERM);
+            done = Err(Errno::EPERM);
+            continue;
         }
         let limit = task.group_ref().limit(Resource::Nice).min(40) as i32;
         if !privileged && nice < task.nice.load(Ordering::Relaxed) && 20 - nice > limit {
-            return Err(Errno::EACCES);
+            done = Err(Errno::EACCES);
+            continue;
         }
         task.nice.store(nice, Ordering::Relaxed);
         // The host's tools know a process by its first thread.
@@ -201,5 +205,5 @@ pub fn setpriority(current: &mut Current, which: i32, who: i32, nice: i32) -> Re
             task.group_ref().stub().set_nice(nice);
         }
     }
-    Ok(())
+    done
 }

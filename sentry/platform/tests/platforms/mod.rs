@@ -1,13 +1,14 @@
 //! A platform on its own: a lead without namespaces, commanded by this process. Not under the usual harness,
 //! since a birth wants a process with one thread.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use moat_platform::stub::Interception;
 use moat_platform::stub::birth::Lead;
-use moat_platform::{Abi, AddressSpace, Change, Context, Exit, Platform, Protection, Source, stub};
+use moat_platform::{Abi, AddressSpace, Change, Context, Exit, Ids, Platform, Protection, Source, Users, stub};
 
 fn ready<T>(poll: Poll<T>) -> T {
     match poll {
@@ -174,16 +175,46 @@ fn the_title_reaches_the_host(space: &dyn AddressSpace) {
     space.write(AT, b"guest\0-x\0").unwrap();
     space.set_title(&moat_platform::Title {
         name: b"guest".to_vec(),
-        users: moat_platform::Users {
-            user: moat_platform::Ids { real: 1, effective: 2, saved: 3 },
-            ..Default::default()
-        },
+        users: Users { user: Ids { real: 1, effective: 2, saved: 3 }, ..Users::default() },
         arguments: AT..AT + 9,
         environment: AT + 9..AT + 9,
     });
     let pid = space.host_pid().unwrap();
     assert_eq!(std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap(), "guest\n");
     assert_eq!(std::fs::read(format!("/proc/{pid}/cmdline")).unwrap(), b"guest\0-x\0");
+}
+
+/// These fields of a stub's `stat`, counted from its state on: process group, session, terminal, nice value.
+fn told(space: &dyn AddressSpace) -> [i64; 4] {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", space.host_pid().unwrap())).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    [2, 3, 4, 16].map(|n| fields[n].parse().unwrap())
+}
+
+fn session_group_terminal_and_nice_value_reach_the_host(space: &dyn AddressSpace) {
+    load(space, GETPID_LOOP);
+    let leader = ready(space.poll_fork(&mut cx())).unwrap();
+    let own = i64::from(leader.host_pid().unwrap());
+    leader.leave_session();
+    assert_eq!(told(&*leader), [own, own, 0, 0]);
+    let pty = nix::pty::openpty(None, None).unwrap();
+    leader.take_terminal(pty.slave.as_fd());
+    let [.., terminal, _] = told(&*leader);
+    assert_ne!(terminal, 0);
+    let child = ready(leader.poll_fork(&mut cx())).unwrap();
+    let group = i64::from(child.host_pid().unwrap());
+    child.set_process_group(child.pid_hint().unwrap());
+    child.set_nice(7);
+    assert_eq!(told(&*child), [group, own, terminal, 7]);
+    // What the host refuses leaves it as it was, and the stub at its work.
+    child.set_process_group(1);
+    child.set_nice(3);
+    assert_eq!(told(&*child), [group, own, terminal, 7]);
+    child.set_process_group(leader.pid_hint().unwrap());
+    child.leave_session();
+    assert_eq!(told(&*child), [group, group, 0, 7]);
+    child.write(DATA, &[1]).unwrap();
+    assert_eq!(told(&*leader), [own, own, terminal, 0]);
 }
 
 fn how_long_a_call_takes(space: &dyn AddressSpace) {
@@ -212,7 +243,7 @@ pub fn test(name: &str, interception: Interception, start: impl Fn(Lead) -> Arc<
     let newborn = stub::birth::birth(0, interception, || Ok(())).unwrap();
     let platform = start(newborn.finish().unwrap());
     let space = platform.lead().unwrap();
-    let tests: [(&str, &dyn Fn()); 10] = [
+    let tests: [(&str, &dyn Fn()); 11] = [
         ("system_calls_are_reported_and_answered", &|| system_calls_are_reported_and_answered(&*space)),
         ("faults_have_their_address", &|| faults_have_their_address(&*space)),
         ("a_fork_has_its_own_copy", &|| a_fork_has_its_own_copy(&*space)),
@@ -222,6 +253,9 @@ pub fn test(name: &str, interception: Interception, start: impl Fn(Lead) -> Arc<
         ("many_forks_come_and_go", &|| many_forks_come_and_go(&*space)),
         ("threads_share_memory", &|| threads_share_memory(&space)),
         ("the_title_reaches_the_host", &|| the_title_reaches_the_host(&*space)),
+        ("session_group_terminal_and_nice_value_reach_the_host", &|| {
+            session_group_terminal_and_nice_value_reach_the_host(&*space);
+        }),
         ("how_long_a_call_takes", &|| how_long_a_call_takes(&*space)),
     ];
     // nextest lists the tests of a binary, then runs the binary for each.
