@@ -10,17 +10,16 @@ use rustix::net::{
     SendFlags,
 };
 
-/// Sends one packet, with a descriptor if there is one.
+use crate::protocol::OPEN_MAX;
+
+/// Sends one packet, with at most [`OPEN_MAX`] descriptors.
 ///
 /// # Errors
 /// The host's; `EPIPE` if the other side is gone.
-pub(crate) fn send(socket: impl AsFd, packet: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+pub(crate) fn send(socket: impl AsFd, packet: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(OPEN_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let list = descriptor.map(|d| [d]);
-    if let Some(list) = &list
-        && !control.push(SendAncillaryMessage::ScmRights(list))
-    {
+    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(Errno::NOBUFS);
     }
     loop {
@@ -33,19 +32,19 @@ pub(crate) fn send(socket: impl AsFd, packet: &[u8], descriptor: Option<Borrowed
     }
 }
 
-/// A packet that came: its length, and the descriptor with it.
+/// A packet that came: its length, and the descriptors with it.
 pub(crate) struct Received {
     pub length: usize,
-    pub descriptor: Option<OwnedFd>,
+    pub descriptors: Vec<OwnedFd>,
 }
 
-/// Receives one packet into `buffer`. `None` when the other side is gone. At most one descriptor is accepted, and only
-/// where the caller wants one (`descriptors`).
+/// Receives one packet into `buffer`. `None` when the other side is gone. At most [`OPEN_MAX`] descriptors are
+/// accepted, and only where the caller wants any (`descriptors`).
 ///
 /// # Errors
 /// The host's; `EBADMSG` for a packet that is too long or has more descriptors than accepted.
 pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8], descriptors: bool) -> Result<Option<Received>, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(OPEN_MAX))];
     let mut control = RecvAncillaryBuffer::new(if descriptors { &mut space } else { &mut [] });
     let message = loop {
         let mut into = [IoSliceMut::new(buffer)];
@@ -54,20 +53,17 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8], descriptors: bool) -
             other => break other?,
         }
     };
-    let mut descriptor = None;
-    let mut surplus = false;
+    let mut descriptors = Vec::new();
     for part in control.drain() {
         if let RecvAncillaryMessage::ScmRights(list) = part {
-            for fd in list {
-                surplus |= descriptor.replace(fd).is_some();
-            }
+            descriptors.extend(list);
         }
     }
-    if surplus || message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+    if descriptors.len() > OPEN_MAX || message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
         return Err(Errno::BADMSG);
     }
     if message.bytes == 0 {
         return Ok(None);
     }
-    Ok(Some(Received { length: message.bytes, descriptor }))
+    Ok(Some(Received { length: message.bytes, descriptors }))
 }

@@ -5,15 +5,18 @@
 mod fixture;
 
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::time::{Duration, Instant};
 
 use fixture::{Served, connect, new_file, pair};
 use moat_abi::errno::Errno;
 use moat_gofer::Client;
+use moat_gofer::client::Node;
 use moat_gofer::protocol::wire::{Reader, Writer};
-use moat_gofer::protocol::{self, Hello, MAGIC, MESSAGE_MAX, Opcode, ReplyHeader, Target, VERSION, Walk, access};
+use moat_gofer::protocol::{
+    self, Attributes, Hello, MAGIC, MESSAGE_MAX, Opcode, ReplyHeader, Target, VERSION, Walk, access,
+};
 use rustix::net::{RecvFlags, SendFlags};
 use zerocopy::IntoBytes;
 
@@ -30,6 +33,15 @@ impl Raw {
 
     fn send(&self, packet: &[u8]) {
         rustix::net::send(&self.0, packet, SendFlags::NOSIGNAL).unwrap();
+    }
+
+    /// The same with this descriptor, so many times.
+    fn send_with(&self, packet: &[u8], fd: BorrowedFd<'_>, count: usize) {
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(100))];
+        let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
+        let fds = vec![fd; count];
+        assert!(count == 0 || control.push(rustix::net::SendAncillaryMessage::ScmRights(&fds)));
+        rustix::net::sendmsg(&self.0, &[std::io::IoSlice::new(packet)], &mut control, SendFlags::NOSIGNAL).unwrap();
     }
 
     /// The next packet; `None` when the other side has hung up.
@@ -262,7 +274,7 @@ fn random_requests_never_end_the_server() {
     };
     let mut raw_connection = raw(&served);
     for _ in 0..3000 {
-        let opcode = 2 + (next() % 24) as u32;
+        let opcode = 2 + (next() % 26) as u32;
         let length = 16 + (next() % 12) as usize * 8;
         let mut packet = Vec::with_capacity(length);
         packet.extend_from_slice(&(length as u32).to_le_bytes());
@@ -349,14 +361,97 @@ fn errors_that_linux_never_shows_become_eio() {
 fn a_descriptor_that_the_sentry_sends_is_dropped() {
     let served = Served::new(|_| {});
     let raw = raw(&served);
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
-    let fds = [raw.0.as_fd()];
-    assert!(control.push(rustix::net::SendAncillaryMessage::ScmRights(&fds)));
     let mut buffer = Vec::new();
     let mut writer = Writer::request(&mut buffer, Opcode::Attach, 1);
     writer.put(&protocol::Attach::default());
     writer.finish().unwrap();
-    rustix::net::sendmsg(&raw.0, &[std::io::IoSlice::new(&buffer)], &mut control, SendFlags::NOSIGNAL).unwrap();
+    raw.send_with(&buffer, raw.0.as_fd(), 1);
     assert!(raw.receive().is_none());
+}
+
+#[test]
+fn files_are_opened_together_by_rule_alone() {
+    let served = Served::with(|t| fs::write(t.join("file"), "").unwrap(), |root| root.read_only = true);
+    let ask = |count: u32, handles: usize| {
+        let raw = raw(&served);
+        let handle = raw.attach();
+        raw.ask(Opcode::OpenAll, |w| {
+            w.put(&protocol::OpenAll { count, reserved: 0 });
+            (0..handles).for_each(|_| w.put(&handle));
+        })
+    };
+    for (count, handles) in [(0, 0), (33, 33), (2, 1), (1, 2), (u32::MAX, 4)] {
+        assert!(ask(count, handles).is_none(), "{count} for {handles}");
+    }
+    // A directory is not opened, and neither is what does not exist.
+    let reply = ask(32, 32).unwrap();
+    let (header, mut body) = Reader::reply(&reply).unwrap();
+    assert_eq!((header.errno, header.descriptors), (0, 0));
+    assert!((0..32).all(|_| body.take::<u64>() == Ok(0)) && body.finish().is_ok());
+    let opened = raw(&served).ask(Opcode::OpenAll, |w| {
+        w.put(&protocol::OpenAll { count: 1, reserved: 0 });
+        w.put(&u64::MAX);
+    });
+    assert_eq!(Reader::reply(&opened.unwrap()).unwrap().0.descriptors, 0);
+}
+
+/// A client of a gofer that gives one file, and answers the request to open two with this body and so many descriptors.
+fn with_opener(known: [u64; 2], sound: bool, told: u32, given: usize) -> (std::sync::Arc<Client>, Node) {
+    let (ours, theirs) = pair();
+    std::thread::spawn(move || {
+        let raw = Raw(theirs);
+        let null = fs::File::open("/dev/null").unwrap();
+        let file = Attributes { mode: if sound { 0o100_644 } else { 0 }, ..Attributes::default() };
+        while let Some(request) = raw.receive() {
+            let (header, opcode, _) = Reader::request(&request).unwrap();
+            let mut buffer = Vec::new();
+            let mut writer = Writer::reply(&mut buffer, header.sequence);
+            match opcode {
+                Opcode::Hello => writer.put(&protocol::HelloReply { version: VERSION, roots: 1, handles: 10 }),
+                Opcode::Attach => {
+                    let attributes = Attributes { mode: 0o100_644, ..Attributes::default() };
+                    writer.put(&protocol::Node { handle: 5, attributes, ..Default::default() });
+                }
+                _ => known.iter().for_each(|known| {
+                    writer.put(known);
+                    if *known != 0 {
+                        writer.put(&file);
+                    }
+                }),
+            }
+            writer.finish().unwrap();
+            let opens = opcode == Opcode::OpenAll;
+            if opens {
+                buffer[12..16].copy_from_slice(&told.to_le_bytes());
+            }
+            raw.send_with(&buffer, null.as_fd(), if opens { given } else { 0 });
+        }
+    });
+    let client = Client::new(vec![ours]).unwrap();
+    let node = client.attach(0).unwrap().0;
+    (client, node)
+}
+
+#[test]
+fn a_gofer_that_gives_too_few_or_too_many_descriptors_is_not_listened_to_any_more() {
+    for (known, sound, told, given) in [
+        ([1, 1], true, 1, 1),
+        ([1, 1], true, 0, 0),
+        ([1, 1], true, 2, 1),
+        ([1, 1], true, 3, 3),
+        ([1, 1], true, 2, 3),
+        ([1, 1], true, 33, 33),
+        ([1, 1], true, 2, 90),
+        ([0, 0], true, 1, 1),
+        ([1, 0], true, 2, 2),
+        ([1, 1], false, 2, 2),
+    ] {
+        let (client, node) = with_opener(known, sound, told, given);
+        let answer = format!("{known:?}, {told} told, {given} given");
+        assert_eq!(client.open_all(&[&node.handle, &node.handle]).unwrap_err(), Errno::EIO, "{answer}");
+        assert!(client.is_dead(), "{answer}");
+    }
+    let (client, node) = with_opener([0, 1], true, 1, 1);
+    let opened = client.open_all(&[&node.handle, &node.handle]).unwrap();
+    assert!(opened[0].is_none() && opened[1].is_some() && !client.is_dead());
 }

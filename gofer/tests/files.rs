@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use fixture::{Served, new_file};
 use moat_abi::errno::Errno;
 use moat_gofer::protocol::attributes::change;
-use moat_gofer::protocol::{Change, access};
+use moat_gofer::protocol::{Change, OPEN_MAX, access};
 
 #[test]
 fn a_walk_goes_many_components_in_one_round_trip() {
@@ -296,4 +296,41 @@ fn many_threads_share_the_connections() {
             });
         }
     });
+}
+
+#[test]
+fn files_are_opened_together() {
+    let served = Served::new(|t| {
+        fs::write(t.join("one"), "1").unwrap();
+        fs::write(t.join("two"), "22").unwrap();
+        fs::write(t.join("gone"), "").unwrap();
+        fs::create_dir(t.join("directory")).unwrap();
+        symlink("one", t.join("link")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, t.join("pipe"), rustix::fs::Mode::RUSR).unwrap();
+    });
+    let names = ["one", "directory", "link", "pipe", "gone", "two"];
+    let nodes = names.map(|name| served.client.look_up(&served.root.handle, name.as_bytes()).unwrap());
+    fs::remove_file(served.path("gone")).unwrap();
+    let handles = nodes.each_ref().map(|node| &node.handle);
+    let opened = served.client.open_all(&handles).unwrap();
+    // What lost its name is there as long as it is held.
+    let known = opened.iter().map(Option::is_some).collect::<Vec<_>>();
+    assert_eq!(known, [true, false, false, false, true, true]);
+    for ((file, node), size) in opened.into_iter().zip(&nodes).filter_map(|(o, n)| Some((o?, n))).zip([1, 0, 2]) {
+        assert_eq!((file.1.inode, file.1.size), (node.attributes.inode, size));
+        let mut text = Vec::new();
+        let mut file = fs::File::from(file.0);
+        file.read_to_end(&mut text).unwrap();
+        assert_eq!((file.metadata().unwrap().ino(), text.len() as u64), (node.attributes.inode, size));
+        assert!(file.write_all(b"x").is_err(), "it only reads");
+    }
+}
+
+#[test]
+fn at_most_so_many_files_are_opened_together() {
+    let served = Served::new(|t| fs::write(t.join("file"), "").unwrap());
+    let node = served.client.look_up(&served.root.handle, b"file").unwrap();
+    assert_eq!(served.client.open_all(&[&node.handle; OPEN_MAX]).unwrap().into_iter().flatten().count(), OPEN_MAX);
+    assert_eq!(served.client.open_all(&[&node.handle; OPEN_MAX + 1]).unwrap_err(), Errno::EINVAL);
+    assert_eq!(served.client.open_all(&[]).unwrap_err(), Errno::EINVAL);
 }

@@ -15,8 +15,8 @@ use crate::transport;
 #[derive(Debug)]
 pub(super) struct Broken;
 
-/// An answer: its body, and the descriptor that came along.
-type Answer<'a> = Result<(Reader<'a>, Option<OwnedFd>), Errno>;
+/// An answer: its body, and the descriptors that came along.
+type Answer<'a> = Result<(Reader<'a>, Vec<OwnedFd>), Errno>;
 
 /// See the module.
 pub(super) struct Channel {
@@ -53,7 +53,7 @@ impl Channel {
         let mut writer = Writer::request(&mut self.request, opcode, self.sequence);
         write(&mut writer);
         writer.finish().map_err(|_| Broken)?;
-        transport::send(&*self.socket, &self.request, None).map_err(|_| Broken)
+        transport::send(&*self.socket, &self.request, &[]).map_err(|_| Broken)
     }
 
     /// Sends a request and waits for its answer.
@@ -70,8 +70,7 @@ impl Channel {
         self.send(opcode, write)?;
         let received = transport::receive(&*self.socket, &mut self.reply, true).map_err(|_| Broken)?.ok_or(Broken)?;
         let (header, body) = Reader::reply(&self.reply[..received.length]).map_err(|_| Broken)?;
-        let told = header.descriptors == 1;
-        if header.sequence != self.sequence || told != received.descriptor.is_some() {
+        if header.sequence != self.sequence || header.descriptors as usize != received.descriptors.len() {
             return Err(Broken);
         }
         if header.errno != 0 {
@@ -79,7 +78,7 @@ impl Channel {
             // What is no error of Linux's, or one of those that never leave the kernel, must not reach an application.
             return Ok(Err(if header.errno > ERRNO_MAX { Errno::EIO } else { Errno::from_raw(header.errno as i32) }));
         }
-        Ok(Ok((body, received.descriptor)))
+        Ok(Ok((body, received.descriptors)))
     }
 }
 

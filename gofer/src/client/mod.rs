@@ -158,18 +158,31 @@ impl Client {
         self.give_back(channel);
     }
 
-    /// Asks and waits; `read` takes the answer apart.
+    /// Asks and waits; `read` takes the answer apart, with which at most one descriptor comes.
     fn ask<T>(
         self: &Arc<Self>,
         opcode: Opcode,
         write: impl FnOnce(&mut Writer<'_>),
         read: impl FnOnce(&mut Reader<'_>, Option<OwnedFd>) -> Result<T, Malformed>,
     ) -> Result<T, Errno> {
+        self.ask_for_many(opcode, write, |body, mut descriptors| {
+            let descriptor = descriptors.pop();
+            if descriptors.is_empty() { read(body, descriptor) } else { Err(Malformed) }
+        })
+    }
+
+    /// The same for an answer with any number of descriptors.
+    fn ask_for_many<T>(
+        self: &Arc<Self>,
+        opcode: Opcode,
+        write: impl FnOnce(&mut Writer<'_>),
+        read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Malformed>,
+    ) -> Result<T, Errno> {
         let mut channel = self.take_channel()?;
         let patience = if opcode == Opcode::Sync { SYNC_PATIENCE } else { self.patience };
         let result = match channel.transact(opcode, patience, write) {
-            Ok(Ok((mut body, descriptor))) => {
-                match read(&mut body, descriptor).and_then(|value| body.finish().map(|()| value)) {
+            Ok(Ok((mut body, descriptors))) => {
+                match read(&mut body, descriptors).and_then(|value| body.finish().map(|()| value)) {
                     Ok(value) => Ok(value),
                     Err(Malformed) => {
                         self.die("an answer was malformed");

@@ -9,7 +9,7 @@ use moat_abi::stat::{FileType, Statfs};
 use super::{Changes, Client, Handle};
 use crate::protocol::attributes::node_flags;
 use crate::protocol::wire::{Malformed, Reader, is_name};
-use crate::protocol::{self, Attributes, Change, NAME_MAX, Opcode, PATH_MAX, WALK_MAX, XATTR_MAX, is_shown};
+use crate::protocol::{self, Attributes, Change, NAME_MAX, OPEN_MAX, Opcode, PATH_MAX, WALK_MAX, XATTR_MAX, is_shown};
 
 /// A file that the gofer holds for us.
 #[derive(Debug)]
@@ -214,6 +214,34 @@ impl Client {
     pub fn open(self: &Arc<Self>, file: &Handle, access: u32) -> Result<(OwnedFd, Attributes), Errno> {
         let open = protocol::Open { handle: file.id, access, reserved: 0 };
         self.ask(Opcode::Open, |w| w.put(&open), |body, fd| Ok((descriptor(fd)?, attributes(body)?)))
+    }
+
+    /// Host descriptors that read each of these files; `None` for those that could not be opened.
+    pub fn open_all(self: &Arc<Self>, files: &[&Handle]) -> Result<Vec<Option<(OwnedFd, Attributes)>>, Errno> {
+        if files.is_empty() || files.len() > OPEN_MAX {
+            return Err(Errno::EINVAL);
+        }
+        let open = protocol::OpenAll { count: files.len() as u32, reserved: 0 };
+        self.ask_for_many(
+            Opcode::OpenAll,
+            |w| {
+                w.put(&open);
+                files.iter().for_each(|file| w.put(&file.id));
+            },
+            |body, descriptors| {
+                let mut descriptors = descriptors.into_iter();
+                let mut opened = Vec::with_capacity(files.len());
+                for _ in files {
+                    let known: u64 = body.take()?;
+                    let file = match known {
+                        0 => None,
+                        _ => Some((descriptors.next().ok_or(Malformed)?, attributes(body)?)),
+                    };
+                    opened.push(file);
+                }
+                if descriptors.next().is_some() { Err(Malformed) } else { Ok(opened) }
+            },
+        )
     }
 
     fn make(

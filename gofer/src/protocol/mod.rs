@@ -2,7 +2,7 @@
 //!
 //! A message is one packet of a `SOCK_SEQPACKET` socket: a header, a body of fixed layout, and for some requests names or
 //! bytes behind it ([`wire`]). A connection carries one request at a time, and its reply; [`Opcode::Close`] alone has no
-//! reply. At most one descriptor comes with a reply, none with a request. The first request is [`Hello`].
+//! reply. At most one descriptor comes with a reply, or [`OPEN_MAX`] with that of [`Opcode::OpenAll`]; none with a request. The first request is [`Hello`].
 //!
 //! Both sides check all of it. What is malformed ends the connection; what merely cannot be done is an errno in the reply.
 
@@ -14,7 +14,7 @@ use moat_abi::plain;
 
 /// The version of everything in this module. Sentry and gofer are one binary; a mismatch means that it was replaced
 /// between their starts.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// First word of a hello.
 pub const MAGIC: u32 = 0x7461_6f6d;
 /// The longest message, with its header: an attribute value of 64 KiB and some names.
@@ -29,6 +29,8 @@ pub const XATTR_MAX: usize = 64 * 1024;
 pub const WALK_MAX: usize = 64;
 /// The most handles in one close.
 pub const CLOSE_MAX: usize = 1024;
+/// The most files that one request opens.
+pub const OPEN_MAX: usize = 32;
 
 /// Which extended attributes the sentry sees: its applications' own, file capabilities and access lists. What host security
 /// modules or overlay filesystems keep there is nobody's business in a container.
@@ -93,10 +95,12 @@ pub enum Opcode {
     Close,
     /// [`Walk`], names that are all in its directory → for each 1 and a [`Node`], or 0 for what could not be looked up.
     LookUpAll,
+    /// [`OpenAll`], handles → for each 1, its [`Attributes`] and a descriptor that reads, or 0 for what could not be opened.
+    OpenAll,
 }
 
 impl Opcode {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 27] = [
         Self::Hello,
         Self::Attach,
         Self::Walk,
@@ -123,6 +127,7 @@ impl Opcode {
         Self::Bind,
         Self::Close,
         Self::LookUpAll,
+        Self::OpenAll,
     ];
 
     /// The request of this number.
@@ -154,7 +159,7 @@ plain! {
         errno: u32,
         /// The request's.
         sequence: u32,
-        /// How many descriptors come along: 0 or 1.
+        /// How many descriptors come along: up to [`OPEN_MAX`].
         descriptors: u32,
     }
 }
@@ -238,6 +243,16 @@ plain! {
         handle: u64,
         /// Bits of [`access`].
         access: u32,
+        /// Zero.
+        reserved: u32,
+    }
+}
+
+plain! {
+    /// See [`Opcode::OpenAll`].
+    pub struct OpenAll [8] {
+        /// How many handles follow: 1 to [`OPEN_MAX`].
+        count: u32,
         /// Zero.
         reserved: u32,
     }

@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::{MESSAGE_MAX, NAME_MAX, Opcode, ReplyHeader, RequestHeader};
+use super::{MESSAGE_MAX, NAME_MAX, OPEN_MAX, Opcode, ReplyHeader, RequestHeader};
 
 /// A message that breaks the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,10 +88,10 @@ impl<'a> Writer<'a> {
         buffer.extend_from_slice(header.as_bytes());
     }
 
-    /// Says in a finished reply that a descriptor comes along.
-    pub fn with_descriptor(buffer: &mut [u8]) {
+    /// Says in a finished reply how many descriptors come along.
+    pub fn with_descriptors(buffer: &mut [u8], count: usize) {
         if let Some(place) = buffer.get_mut(12..16) {
-            place.copy_from_slice(&1_u32.to_le_bytes());
+            place.copy_from_slice(&(count as u32).to_le_bytes());
         }
     }
 }
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
     pub fn reply(packet: &'a [u8]) -> Result<(ReplyHeader, Self), Malformed> {
         let mut reader = Self { rest: packet };
         let header: ReplyHeader = reader.take()?;
-        if header.length as usize != packet.len() || header.descriptors > 1 || header.errno > 4095 {
+        if header.length as usize != packet.len() || header.descriptors as usize > OPEN_MAX || header.errno > 4095 {
             return Err(Malformed);
         }
         Ok((header, reader))
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn unknown_requests_are_malformed() {
-        for raw in [0, 27, 1000, u32::MAX] {
+        for raw in [0, 28, 1000, u32::MAX] {
             assert_eq!(Opcode::from_raw(raw), None);
         }
     }

@@ -24,10 +24,10 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::path::DecInt;
 
-use crate::Root;
 use crate::protocol::wire::{Malformed, Reader, Writer};
-use crate::protocol::{self, MESSAGE_MAX, Opcode};
+use crate::protocol::{self, MESSAGE_MAX, OPEN_MAX, Opcode};
 use crate::transport;
+use crate::{CONNECTIONS, Root};
 use handles::{Handles, Node};
 use watch::Watches;
 
@@ -53,6 +53,8 @@ impl From<Malformed> for Failure {
 
 /// What a request answers: the body has been written; perhaps a descriptor goes along.
 type Answer = Result<Option<OwnedFd>, Failure>;
+/// The same, with any number of descriptors.
+type Answers = Result<Vec<OwnedFd>, Failure>;
 
 /// The roots and what the sentry holds of them.
 pub struct Server {
@@ -81,7 +83,8 @@ impl Server {
         rustix::process::umask(Mode::empty());
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1 << 20);
         // Some are the program's own, and some are open for the time of a request.
-        let handles = Handles::new(limit.saturating_sub(64 + roots.len() as u64));
+        let others = 64 + roots.len() + CONNECTIONS * OPEN_MAX;
+        let handles = Handles::new(limit.saturating_sub(others as u64));
         let uid = rustix::process::geteuid().as_raw();
         let watches = roots.iter().map(|root| root.owned.then(Watches::new).flatten()).collect();
         Ok(Self { roots, watches, handles, descriptors, uid })
@@ -119,26 +122,25 @@ impl Server {
             let mut writer = Writer::reply(&mut reply, header.sequence);
             let answer = self.dispatch(opcode, body, &mut writer);
             let finished = writer.finish();
-            let (descriptor, last) = match answer {
-                Ok(descriptor) if finished.is_ok() => (descriptor, false),
+            let (descriptors, last) = match answer {
+                Ok(descriptors) if finished.is_ok() => (descriptors, false),
                 Ok(_) => {
                     Writer::fail(&mut reply, header.sequence, Errno::OVERFLOW.raw_os_error());
-                    (None, false)
+                    (Vec::new(), false)
                 }
                 Err(Failure::Errno(e)) => {
                     Writer::fail(&mut reply, header.sequence, e.raw_os_error());
                     // A greeting that fails is the last word.
-                    (None, opcode == Opcode::Hello)
+                    (Vec::new(), opcode == Opcode::Hello)
                 }
                 Err(Failure::Malformed) => {
                     tracing::warn!("a malformed {opcode:?} ended a connection");
                     return;
                 }
             };
-            if descriptor.is_some() {
-                Writer::with_descriptor(&mut reply);
-            }
-            if let Err(e) = transport::send(socket, &reply, descriptor.as_ref().map(AsFd::as_fd)) {
+            Writer::with_descriptors(&mut reply, descriptors.len());
+            let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+            if let Err(e) = transport::send(socket, &reply, &descriptors) {
                 tracing::warn!("a reply could not be sent: {e}");
                 return;
             }
@@ -148,7 +150,14 @@ impl Server {
         }
     }
 
-    fn dispatch(&self, opcode: Opcode, body: Reader<'_>, reply: &mut Writer<'_>) -> Answer {
+    fn dispatch(&self, opcode: Opcode, body: Reader<'_>, reply: &mut Writer<'_>) -> Answers {
+        match opcode {
+            Opcode::OpenAll => self.open_all(body, reply),
+            _ => self.dispatch_one(opcode, body, reply).map(|descriptor| descriptor.into_iter().collect()),
+        }
+    }
+
+    fn dispatch_one(&self, opcode: Opcode, body: Reader<'_>, reply: &mut Writer<'_>) -> Answer {
         match opcode {
             Opcode::Hello => self.hello(body, reply),
             Opcode::Attach => self.attach(body, reply),
@@ -175,7 +184,7 @@ impl Server {
             Opcode::Sync => self.sync(body),
             Opcode::Connect => self.connect(body),
             Opcode::Bind => self.bind(body, reply),
-            Opcode::Close => Err(Failure::Malformed),
+            Opcode::Close | Opcode::OpenAll => Err(Failure::Malformed),
         }
     }
 

@@ -1,10 +1,14 @@
 //! Who lists a directory looks its names up next (`find`, `ls -l`, `tar`): they are asked for many at a time.
 //!
 //! The names of the directories that were listed last are remembered in their order. The first of them that is looked up
-//! brings those behind it along, more each time, for as long as what was brought is used.
+//! brings those behind it along, more each time, for as long as what was brought is used. Who then reads the files one by
+//! one (`grep -r`, `tar`) gets their descriptors in the same way: the first that is opened brings along those of the files
+//! behind it that have been looked up.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+
+use moat_gofer::protocol::OPEN_MAX;
 
 use super::inode::GoferInode;
 use super::node::Node;
@@ -16,6 +20,8 @@ const DIRECTORIES: usize = 16;
 const NAMES: usize = 16_384;
 /// How many names are brought along at first, and at most.
 const WINDOW: (usize, usize) = (4, 60);
+/// How many descriptors are brought along at first, and at most.
+const OPENED: (usize, usize) = (4, OPEN_MAX - 1);
 
 /// See the module.
 pub(super) struct Ahead {
@@ -30,8 +36,21 @@ struct Listed {
     /// Behind the last name that was asked for.
     next: usize,
     window: usize,
+    /// Behind the last file that was opened.
+    next_open: usize,
+    /// How many are opened along with it.
+    opened: usize,
     /// What was brought along and not used yet.
     brought: HashMap<Box<[u8]>, Brought>,
+}
+
+impl Listed {
+    /// Where this name is: close to where the last one was, or anywhere.
+    fn find(&self, name: &[u8], last: usize) -> Option<usize> {
+        let from = last.min(self.names.len());
+        let found = self.names[from..].iter().position(|n| **n == *name).map(|n| from + n);
+        found.or_else(|| self.names[..from].iter().position(|n| **n == *name))
+    }
 }
 
 /// What was found under a name, and what [`Node::names_valid`] was before it was asked for.
@@ -62,7 +81,15 @@ impl Ahead {
             }
             old => {
                 let names = names.take(NAMES).collect();
-                let new = Listed { key: directory.key, names, next: 0, window: WINDOW.0, brought: HashMap::new() };
+                let new = Listed {
+                    key: directory.key,
+                    names,
+                    next: 0,
+                    window: WINDOW.0,
+                    next_open: 0,
+                    opened: OPENED.0,
+                    brought: HashMap::new(),
+                };
                 listed.push_back(new);
                 old
             }
@@ -94,12 +121,8 @@ impl Ahead {
         let mut listed = self.listed.lock();
         let Some(at) = listed.iter().position(|l| l.key == directory.key) else { return Vec::new() };
         let Some(mut here) = listed.remove(at) else { return Vec::new() };
-        // Close to where the last one was, or anywhere.
-        let from = here.next.min(here.names.len());
-        let found = here.names[from..].iter().position(|n| **n == *name).map(|n| from + n);
-        let found = found.or_else(|| here.names[..from].iter().position(|n| **n == *name));
         let mut next = Vec::new();
-        if let Some(found) = found
+        if let Some(found) = here.find(name, here.next)
             && here.brought.len() <= here.window
         {
             next.reserve(here.window);
@@ -116,6 +139,22 @@ impl Ahead {
         }
         listed.push_back(here);
         next
+    }
+
+    /// The files that may be opened along with the one of this name: known ones that come behind it.
+    pub fn open_along(&self, directory: &Node, name: &[u8]) -> Vec<Arc<Node>> {
+        let mut listed = self.listed.lock();
+        let Some(here) = listed.iter_mut().find(|l| l.key == directory.key) else { return Vec::new() };
+        let Some(found) = here.find(name, here.next_open) else { return Vec::new() };
+        // Who reads here and there has no use for what lies between.
+        let follows = found >= here.next_open && found - here.next_open <= OPENED.1;
+        here.opened = if follows || here.next_open == 0 { here.opened } else { OPENED.0 };
+        let behind = here.names[found + 1..].iter().enumerate().take(2 * here.opened);
+        let known: Vec<_> =
+            behind.filter_map(|(n, name)| Some((n, directory.child(name)?))).take(here.opened).collect();
+        here.next_open = found + 1 + known.last().map_or(0, |(n, _)| n + 1);
+        here.opened = (here.opened * 2).min(OPENED.1);
+        known.into_iter().map(|(_, node)| node).collect()
     }
 
     /// What was asked for along with another name, when [`Node::names_valid`] was `valid`.

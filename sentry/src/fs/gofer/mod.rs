@@ -40,7 +40,9 @@ use crate::Result;
 use crate::sync::{Mutex, Rank};
 
 /// How many files may have donated descriptors that nobody has open.
-const DESCRIPTORS: usize = 4096;
+const DESCRIPTORS: usize = if cfg!(test) { 64 } else { 4096 };
+/// How many of them are asked to let go of theirs when there is one too many.
+const TRIES: usize = 8;
 
 /// One mounted tree.
 pub struct GoferFs {
@@ -198,18 +200,21 @@ impl GoferFs {
 
     /// A node has got a donated descriptor: makes one that was not used for long let go of its own.
     fn donated_to(&self, node: &Arc<Node>) {
-        let oldest = {
-            let mut donated = self.donated.lock();
-            donated.push_back(Arc::downgrade(node));
-            if donated.len() <= DESCRIPTORS {
-                return;
+        self.donated.lock().push_back(Arc::downgrade(node));
+        // The oldest may be in use.
+        for _ in 0..TRIES {
+            let oldest = {
+                let mut donated = self.donated.lock();
+                if donated.len() <= DESCRIPTORS {
+                    return;
+                }
+                donated.pop_front()
+            };
+            if let Some(oldest) = oldest.and_then(|w| w.upgrade())
+                && oldest.let_go()
+            {
+                self.donated.lock().push_back(Arc::downgrade(&oldest));
             }
-            donated.pop_front()
-        };
-        if let Some(oldest) = oldest.and_then(|w| w.upgrade())
-            && oldest.let_go()
-        {
-            self.donated.lock().push_back(Arc::downgrade(&oldest));
         }
     }
 }

@@ -42,11 +42,20 @@ pub(super) struct Node {
     generation: AtomicU64,
     /// What was looked up in this directory, since events name only names. One that is not true any more makes for a
     /// question too many.
-    children: Mutex<HashMap<Box<[u8]>, Weak<Node>>>,
+    children: Mutex<HashMap<Arc<[u8]>, Weak<Node>>>,
+    /// The directory that it was looked up in last, and its name there.
+    place: Mutex<Option<Place>>,
     state: Mutex<State>,
     /// Held over a write that appends, as Linux holds the inode's lock: what is written behind the end must know where
     /// that is.
     pub append: Mutex<()>,
+}
+
+/// A directory, and a name in it.
+#[derive(Clone)]
+struct Place {
+    directory: Weak<Node>,
+    name: Arc<[u8]>,
 }
 
 struct State {
@@ -93,6 +102,7 @@ impl Node {
             watch: found.watch,
             generation: AtomicU64::new(0),
             children: Mutex::new(Rank::Leaf, HashMap::new()),
+            place: Mutex::new(Rank::Leaf, None),
             state: Mutex::new(
                 Rank::Inode,
                 State {
@@ -263,25 +273,37 @@ impl Node {
     }
 
     /// `child` was found under this name.
-    pub fn has_child(&self, name: &[u8], child: &Arc<Node>) {
+    pub fn has_child(self: &Arc<Self>, name: &[u8], child: &Arc<Node>) {
         if self.watch.is_none() {
             return;
         }
-        let mut children = self.children.lock();
-        children.insert(name.into(), Arc::downgrade(child));
-        if children.len() > 64 && children.len().is_power_of_two() {
-            children.retain(|_, child| child.strong_count() > 0);
+        let name: Arc<[u8]> = name.into();
+        {
+            let mut children = self.children.lock();
+            children.insert(name.clone(), Arc::downgrade(child));
+            if children.len() > 64 && children.len().is_power_of_two() {
+                children.retain(|_, child| child.strong_count() > 0);
+            }
         }
+        if child.file_type == FileType::Regular {
+            *child.place.lock() = Some(Place { directory: Arc::downgrade(self), name });
+        }
+    }
+
+    /// What has this name here, as far as is known.
+    pub fn child(&self, name: &[u8]) -> Option<Arc<Node>> {
+        self.children.lock_nested().get(name).and_then(Weak::upgrade)
     }
 
     /// Others have removed what had this name here, or moved it, perhaps to where no watch tells what becomes of it.
     pub fn child_left(&self, name: &[u8]) {
         let child = self.children.lock().remove(name).and_then(|child| child.upgrade());
-        if let Some(child) = child
-            && child.watch.is_none()
-        {
+        let Some(child) = child else { return };
+        if child.watch.is_none() {
             child.unwatched();
         }
+        // Else what has no name any more takes space until then.
+        child.let_go();
     }
 
     /// Whether what has this name here is known, as far as is known.
@@ -294,6 +316,7 @@ impl Node {
         let child = self.children.lock().get(name).and_then(Weak::upgrade);
         match child {
             Some(child) => {
+                child.let_go_of_reader();
                 child.changed();
                 true
             }
@@ -304,6 +327,9 @@ impl Node {
     /// A host descriptor that reads, or that reads and writes.
     pub fn file(self: &Arc<Self>, filesystem: &GoferFs, write: bool) -> Result<Arc<HostFile>> {
         if let Some(file) = self.donated(write) {
+            return Ok(file);
+        }
+        if !write && let Some(file) = self.file_of_many(filesystem)? {
             return Ok(file);
         }
         let wanted = if write { access::BOTH } else { access::READ };
@@ -318,6 +344,42 @@ impl Node {
         };
         let file = self.checked(fd)?;
         self.keep(filesystem, file, write)
+    }
+
+    /// A descriptor that reads, asked for together with those of files that are likely to be opened next; `None` if there
+    /// are none, or if it was not given.
+    fn file_of_many(self: &Arc<Self>, filesystem: &GoferFs) -> Result<Option<Arc<HostFile>>> {
+        let Some(Place { directory, name }) = self.place.lock().clone() else { return Ok(None) };
+        let Some(directory) = directory.upgrade() else { return Ok(None) };
+        let mut along = filesystem.ahead.open_along(&directory, &name);
+        along.retain(|node| node.is_to_be_opened());
+        if along.is_empty() {
+            return Ok(None);
+        }
+        let handles: Vec<&Handle> = std::iter::once(self).chain(&along).map(|node| &node.handle).collect();
+        let Ok(mut opened) = self.client().open_all(&handles) else { return Ok(None) };
+        let others = opened.split_off(1);
+        for (node, (fd, _)) in along.iter().zip(others).filter_map(|(node, opened)| Some((node, opened?))) {
+            // What one of them is refused for is no matter of the one that is opened.
+            let _ = node.checked(fd).and_then(|file| node.keep(filesystem, file, false));
+        }
+        match opened.pop().flatten() {
+            Some((fd, _)) => self.checked(fd).and_then(|file| self.keep(filesystem, file, false)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a descriptor of it may be asked for before it is opened.
+    fn is_to_be_opened(&self) -> bool {
+        let state = self.state.lock();
+        let unknown = state.read.is_none() && state.write.is_none();
+        unknown && self.file_type == FileType::Regular && !self.opaque && self.watched.load(Ordering::Acquire)
+    }
+
+    /// Whether it has a descriptor.
+    #[cfg(test)]
+    pub fn has_descriptor(&self) -> bool {
+        self.donated(false).is_some()
     }
 
     fn donated(&self, write: bool) -> Option<Arc<HostFile>> {
@@ -362,6 +424,15 @@ impl Node {
     /// The best descriptor to read with: `opened`, unless one that writes has come since.
     pub fn reader(&self, opened: &Arc<HostFile>) -> Arc<HostFile> {
         self.state.lock().write.clone().unwrap_or_else(|| opened.clone())
+    }
+
+    /// Lets go of a descriptor that only reads, unless somebody has it open: on an overlay of the host's it shows the file as
+    /// it was before the first write.
+    fn let_go_of_reader(&self) {
+        let mut state = self.state.lock();
+        let unused = state.read.take_if(|file| Arc::strong_count(file) == 1);
+        drop(state);
+        drop(unused);
     }
 
     /// Lets go of donated descriptors that nobody has open. Whether some are left.

@@ -222,6 +222,19 @@ fn the_lack_of_capabilities_is_remembered_until_somebody_sets_them() {
     assert_eq!(file.xattr(name).err(), Some(Errno::ENODATA));
 }
 
+/// Lists the root; the names in their order.
+fn list(root: &Arc<dyn Inode>) -> Vec<Vec<u8>> {
+    let directory = open(root, OpenFlags::DIRECTORY);
+    let mut names = Vec::new();
+    let mut keep = |entry: crate::fs::file::DirectoryEntry| {
+        names.push(entry.name);
+        true
+    };
+    directory.operations().unwrap().read_directory(&directory, 0, &mut keep).unwrap();
+    names.retain(|name| name != b"." && name != b"..");
+    names
+}
+
 #[test]
 fn names_that_were_listed_are_asked_for_together() {
     let mounted = Mounted::new(true);
@@ -231,14 +244,7 @@ fn names_that_were_listed_are_asked_for_together() {
     mounted.filesystem.catch_up();
     let root = mounted.root();
     let of_root = of_gofer(&root);
-    let directory = open(&root, OpenFlags::DIRECTORY);
-    let mut names = Vec::new();
-    let mut keep = |entry: crate::fs::file::DirectoryEntry| {
-        names.push(entry.name);
-        true
-    };
-    directory.operations().unwrap().read_directory(&directory, 0, &mut keep).unwrap();
-    names.retain(|name| name != b"." && name != b"..");
+    let names = list(&root);
     let mut asked = 0;
     let mut found = Vec::new();
     for name in &names {
@@ -249,11 +255,110 @@ fn names_that_were_listed_are_asked_for_together() {
     // What was brought before somebody changed a name is not used.
     fs::write(mounted.path("new"), "").unwrap();
     found.clear();
-    directory.operations().unwrap().read_directory(&directory, 0, &mut |_| true).unwrap();
+    list(&root);
     root.lookup(&names[0]).unwrap();
     assert!(mounted.filesystem.ahead.has_brought(of_root.node(), &names[1]));
     mounted.filesystem.catch_up();
     assert!(mounted.filesystem.ahead.take(of_root.node(), &names[1]).is_none());
+}
+
+fn has_descriptor(inode: &Arc<dyn Inode>) -> bool {
+    of_gofer(inode).node().has_descriptor()
+}
+
+#[test]
+fn files_that_were_listed_are_opened_together() {
+    let mounted = Mounted::new(true);
+    for n in 0..100 {
+        fs::write(mounted.path(&format!("{n}")), format!("text {n}")).unwrap();
+    }
+    mounted.filesystem.catch_up();
+    let root = mounted.root();
+    let names = list(&root);
+    let mut asked = 0;
+    let mut found = Vec::new();
+    for name in &names {
+        let inode = root.lookup(name).unwrap();
+        asked += u32::from(!has_descriptor(&inode));
+        let text = format!("text {}", String::from_utf8_lossy(name));
+        assert_eq!(read(&open(&inode, OpenFlags::empty()), 0), text.as_bytes());
+        found.push(inode);
+    }
+    assert!(asked <= 10, "{asked} of 100 were asked for");
+}
+
+#[test]
+fn so_many_files_keep_descriptors_that_nobody_has_open() {
+    let mounted = Mounted::new(true);
+    for n in 0..2 * DESCRIPTORS {
+        fs::write(mounted.path(&format!("{n}")), "").unwrap();
+    }
+    mounted.filesystem.catch_up();
+    let root = mounted.root();
+    let found: Vec<_> = list(&root).iter().map(|name| root.lookup(name).unwrap()).collect();
+    let used = open(&found[0], OpenFlags::empty());
+    for inode in &found[1..] {
+        open(inode, OpenFlags::empty());
+    }
+    assert_eq!(found.iter().filter(|inode| has_descriptor(inode)).count(), DESCRIPTORS);
+    assert!(has_descriptor(&found[0]) && !has_descriptor(&found[1]));
+    assert_eq!(read(&used, 0), b"");
+}
+
+#[test]
+fn only_known_regular_files_are_opened_along() {
+    let mounted = Mounted::new(true);
+    for n in 0..5 {
+        fs::write(mounted.path(&format!("file{n}")), "").unwrap();
+        std::os::unix::fs::symlink("file0", mounted.path(&format!("link{n}"))).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, mounted.path(&format!("pipe{n}")), rustix::fs::Mode::RUSR).unwrap();
+        fs::create_dir(mounted.path(&format!("directory{n}"))).unwrap();
+    }
+    mounted.filesystem.catch_up();
+    let root = mounted.root();
+    let names = list(&root);
+    let all: Vec<_> = names.iter().map(|name| root.lookup(name).unwrap()).collect();
+    let files: Vec<_> = all.iter().filter(|inode| inode.file_type() == FileType::Regular).collect();
+    for file in &files {
+        open(file, OpenFlags::empty());
+    }
+    for inode in &all {
+        assert_eq!(has_descriptor(inode), inode.file_type() == FileType::Regular);
+    }
+    // In a directory that was not listed each is opened alone.
+    let mounted = Mounted::new(true);
+    fs::write(mounted.path("one"), "").unwrap();
+    fs::write(mounted.path("two"), "").unwrap();
+    mounted.filesystem.catch_up();
+    let (one, two) = (mounted.root().lookup(b"one").unwrap(), mounted.root().lookup(b"two").unwrap());
+    open(&one, OpenFlags::empty());
+    assert!(has_descriptor(&one) && !has_descriptor(&two));
+}
+
+#[test]
+fn what_others_do_to_a_file_ends_a_descriptor_that_nobody_has_open() {
+    let mounted = Mounted::new(true);
+    for name in ["changed", "removed", "replaced", "kept"] {
+        fs::write(mounted.path(name), name).unwrap();
+    }
+    fs::write(mounted.path("new"), "new").unwrap();
+    mounted.filesystem.catch_up();
+    let root = mounted.root();
+    list(&root);
+    let get = |name: &str| root.lookup(name.as_bytes()).unwrap();
+    let all = ["changed", "removed", "replaced", "kept"].map(get);
+    for inode in &all {
+        open(inode, OpenFlags::empty());
+    }
+    fs::write(mounted.path("changed"), "otherwise").unwrap();
+    fs::remove_file(mounted.path("removed")).unwrap();
+    fs::rename(mounted.path("new"), mounted.path("replaced")).unwrap();
+    mounted.filesystem.catch_up();
+    assert_eq!(all.each_ref().map(has_descriptor), [false, false, false, true]);
+    assert_eq!(read(&open(&all[0], OpenFlags::empty()), 0), b"otherwise");
+    assert_eq!(read(&open(&get("replaced"), OpenFlags::empty()), 0), b"new");
+    // Its name was given to another file: it is the old one's no more, whatever is kept of it.
+    assert_eq!(read(&open(&all[2], OpenFlags::empty()), 0), b"replaced");
 }
 
 #[test]
