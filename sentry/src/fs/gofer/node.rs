@@ -351,17 +351,23 @@ impl Node {
     fn file_of_many(self: &Arc<Self>, filesystem: &GoferFs) -> Result<Option<Arc<HostFile>>> {
         let Some(Place { directory, name }) = self.place.lock().clone() else { return Ok(None) };
         let Some(directory) = directory.upgrade() else { return Ok(None) };
-        let mut along = filesystem.ahead.open_along(&directory, &name);
-        along.retain(|node| node.is_to_be_opened());
+        let along = filesystem.ahead.open_along(&directory, &name).into_iter();
+        let along: Vec<_> = along.filter_map(|node| node.to_be_opened().map(|changes| (node, changes))).collect();
         if along.is_empty() {
             return Ok(None);
         }
-        let handles: Vec<&Handle> = std::iter::once(self).chain(&along).map(|node| &node.handle).collect();
+        let others = along.iter().map(|(node, _)| &node.handle);
+        let handles: Vec<&Handle> = std::iter::once(&self.handle).chain(others).collect();
         let Ok(mut opened) = self.client().open_all(&handles) else { return Ok(None) };
         let others = opened.split_off(1);
-        for (node, (fd, _)) in along.iter().zip(others).filter_map(|(node, opened)| Some((node, opened?))) {
+        for ((node, changes), opened) in along.iter().zip(others) {
             // What one of them is refused for is no matter of the one that is opened.
-            let _ = node.checked(fd).and_then(|file| node.keep(filesystem, file, false));
+            if let Some((fd, _)) = opened
+                && let Ok(file) = node.checked(fd)
+                && node.changes() == *changes
+            {
+                let _ = node.keep(filesystem, file, false);
+            }
         }
         match opened.pop().flatten() {
             Some((fd, _)) => self.checked(fd).and_then(|file| self.keep(filesystem, file, false)).map(Some),
@@ -369,11 +375,16 @@ impl Node {
         }
     }
 
-    /// Whether a descriptor of it may be asked for before it is opened.
-    fn is_to_be_opened(&self) -> bool {
+    /// The count of changes, if a descriptor may be asked for before it is opened.
+    fn to_be_opened(&self) -> Option<u64> {
         let state = self.state.lock();
         let unknown = state.read.is_none() && state.write.is_none();
-        unknown && self.file_type == FileType::Regular && !self.opaque && self.watched.load(Ordering::Acquire)
+        let told = self.watched.load(Ordering::Acquire);
+        (unknown && told && self.file_type == FileType::Regular && !self.opaque).then_some(state.changes)
+    }
+
+    fn changes(&self) -> u64 {
+        self.state.lock().changes
     }
 
     /// Whether it has a descriptor.
@@ -408,7 +419,9 @@ impl Node {
         let (kept, first, dropped) = {
             let mut state = self.state.lock();
             let first = state.read.is_none() && state.write.is_none();
-            let slot = if write { &mut state.write } else { &mut state.read };
+            // One that writes has come meanwhile.
+            let reads = !write && state.write.is_none();
+            let slot = if reads { &mut state.read } else { &mut state.write };
             let kept = slot.get_or_insert(file).clone();
             // On an overlay of the host's, a descriptor from before the first write can show the file as it was.
             let dropped = if write { state.read.take() } else { None };
