@@ -1,11 +1,12 @@
 //! A container whose every trace can be found.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use moat_tests::bundle::Bundle;
+use moat_tests::process;
 use moat_tests::said::Said;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -88,37 +89,13 @@ impl Scene {
         self.bundle.assert_empty();
         let began = Instant::now();
         loop {
-            let left = [self.processes_left(), self.groups_left()].concat();
+            let left = [process::holding(self.bundle.path()), self.groups_left()].concat();
             if left.is_empty() {
                 return;
             }
             assert!(began.elapsed() < PATIENCE, "{left:?}");
             std::thread::sleep(Duration::from_millis(20));
         }
-    }
-
-    /// Who has a file or a mount of the bundle. Its directory's name is nobody else's.
-    fn processes_left(&self) -> Vec<String> {
-        let own = std::process::id().to_string();
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        let numbered = processes.filter(|e| e.file_name().to_string_lossy().parse::<u32>().is_ok());
-        numbered
-            .filter(|e| e.file_name().to_string_lossy() != own)
-            .filter(|e| {
-                let mounts = std::fs::read_to_string(e.path().join("mountinfo")).unwrap_or_default();
-                // What is mounted from the bundle, not what a test has mounted in it.
-                let sources = mounts.lines().filter_map(|line| line.split(' ').nth(3));
-                let files = std::fs::read_dir(e.path().join("fd")).into_iter().flatten().flatten();
-                let ours = |path: &Path| path.to_string_lossy().contains(self.bundle.path());
-                sources.into_iter().any(|source| source.contains(self.bundle.path()))
-                    || files.filter_map(|f| std::fs::read_link(f.path()).ok()).any(|path| ours(&path))
-            })
-            .map(|e| {
-                let command = std::fs::read(e.path().join("cmdline")).unwrap_or_default();
-                let command = String::from_utf8_lossy(&command).replace('\0', " ");
-                format!("process {}: {command}", e.file_name().to_string_lossy())
-            })
-            .collect()
     }
 
     fn groups_left(&self) -> Vec<String> {

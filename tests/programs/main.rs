@@ -2,11 +2,14 @@
 //! Moat, on every platform, and must print the same and end in the same way: over this machine's root (`moat do` against
 //! this machine), and in a container with the root of a fresh Debian (`moat run` against runc).
 //!
+//! The stressors of stress-ng check what they get themselves (`stress.rs`).
+//!
 //! A case names the Debian packages that it needs; one that lacks some is skipped and says so. One with a line
 //! `# network` runs once more on the network namespace's own sockets.
 
 mod screen;
 mod sessions;
+mod stress;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -67,6 +70,16 @@ fn main() {
             let run = move || agrees_in_debian(&case, &packages, platform);
             let trial = Trial::test(format!("debian::{platform}::{name}"), run);
             trials.push(trial.with_ignored_flag(!no_debian.is_empty()));
+        }
+    }
+    let stresses = is_installed(stress::PACKAGE);
+    if !stresses && !arguments.list {
+        eprintln!("programs: stress is skipped: {} not installed", stress::PACKAGE);
+    }
+    for group in stress::GROUPS {
+        for &platform in PLATFORMS {
+            let run = move || group.run(&run::moat_binary().map_err(text)?, platform).map_err(text);
+            trials.push(Trial::test(format!("{platform}::stress::{}", group.name), run).with_ignored_flag(!stresses));
         }
     }
     libtest_mimic::run(&arguments, trials).exit();
