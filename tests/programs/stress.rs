@@ -17,7 +17,7 @@
 //!   vforkmany;
 //! - measures or heats the processor for longer than all others together: cache, copy-file, dev, far-branch, mmapfixed,
 //!   prefetch, syscall, syncload, zlib;
-//! - what it expects depends on who else is there: pidfd, sockdiag, zombie; it does nothing natively either: opcode,
+//! - what it expects depends on who else is there: sockdiag, zombie; it does nothing natively either: opcode,
 //!   sysinval, vm-addr, xattr on most filesystems.
 
 use std::fs::{self, File, Permissions};
@@ -102,7 +102,7 @@ pub const GROUPS: &[Group] = &[
         #[rustfmt::skip]
         stressors: &[
             "affinity", "bad-altstack", "cap", "clone clone-max=8", "context", "daemon", "env", "exit-group", "fork fork-max=4",
-            "get", "kcmp", "kill", "nice", "personality", "prctl", "priv-instr", "pthread pthread-max=16", "race-sched", "resched",
+            "get", "kcmp", "kill", "nice", "personality", "pidfd", "prctl", "priv-instr", "pthread pthread-max=16", "race-sched", "resched",
             "rlimit", "schedpolicy", "seccomp", "session", "set", "sigabrt", "sigchld", "sigfd", "sigfpe", "sigio", "signal",
             "signest", "sigpending", "sigpipe", "sigq", "sigrt", "sigsegv", "sigsuspend", "sigtrap", "sysbadaddr", "sysinfo",
             "unshare", "vfork vfork-max=4", "wait", "yield",

@@ -3,11 +3,13 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use moat_abi::errno::Errno;
 use moat_abi::fcntl::OpenFlags;
 use moat_abi::poll::PollEvents;
 use moat_abi::resource::Resource;
 
 use super::file::{FileOperations, OpenFile};
+use super::kernfs::KernInode;
 use crate::Result;
 use crate::executor::wait::Waiter;
 use crate::kernel::{Task, ThreadGroup};
@@ -40,6 +42,17 @@ impl FileOperations for PidFd {
     fn fdinfo(&self) -> String {
         format!("Pid:\t{0}\nNSpid:\t{0}\n", self.group.pid())
     }
+}
+
+/// The process that a descriptor stands for when a signal is sent: a pidfd, or a directory of /proc, as it was before
+/// there were any. `EBADF`.
+pub fn addressee(file: &OpenFile) -> Result<Arc<ThreadGroup>> {
+    file.operations()?;
+    if let Some(pidfd) = file.downcast::<PidFd>() {
+        return Ok(pidfd.group.clone());
+    }
+    let inode = file.inode().ok_or(Errno::EBADF)?;
+    inode.as_any().downcast_ref::<KernInode>().and_then(KernInode::process).ok_or(Errno::EBADF)?
 }
 
 /// A new close-on-exec descriptor of `group` in the table of `task`.

@@ -12,7 +12,7 @@ use moat_abi::time::Timespec;
 
 use super::arguments::{Fd, In, Out, Pid, Replaced, SignalNumber};
 use crate::Result;
-use crate::fs::pidfd::PidFd;
+use crate::fs::pidfd;
 use crate::kernel::signal::send::{self, Origin};
 use crate::kernel::signal::{frame, mask};
 use crate::kernel::task::WaitEnd;
@@ -353,7 +353,7 @@ pub fn rt_tgsigqueueinfo(
 /// pidfd_send_signal(2).
 pub fn pidfd_send_signal(
     current: &mut Current,
-    pidfd: Fd,
+    fd: Fd,
     number: SignalNumber,
     info: In<SigInfo>,
     flags: u32,
@@ -361,8 +361,8 @@ pub fn pidfd_send_signal(
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
-    let file = current.files().get(pidfd.0)?;
-    let group = file.downcast::<PidFd>().ok_or(Errno::EBADF)?.group.clone();
+    let file = current.files().get(fd.0)?;
+    let group = pidfd::addressee(&file)?;
     let signal = number.checked()?;
     let info = match info.is_null() {
         true => None,
@@ -371,7 +371,9 @@ pub fn pidfd_send_signal(
             Some(info)
         }
     };
-    if current.kernel().tree().process(group.pid()).is_none_or(|p| p.zombie.is_some()) {
+    // One that has ended takes signals, though they do nothing, until it was waited for.
+    let there = current.kernel().tree().process(group.pid()).is_some_and(|p| Arc::ptr_eq(&p.group, &group));
+    if !there {
         return Err(Errno::ESRCH);
     }
     send_to(current, &group, signal, info)

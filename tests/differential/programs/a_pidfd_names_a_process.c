@@ -5,6 +5,33 @@
 #define P_PIDFD 3
 #endif
 
+// A directory of /proc takes signals too, since before there were pidfds.
+static void directories_of_proc(void)
+{
+	char path[64];
+	pid_t child = fork();
+	if (!child)
+		for (;;)
+			pause();
+	snprintf(path, sizeof path, "/proc/%d", child);
+	int fd = MUST(open(path, O_RDONLY | O_DIRECTORY));
+	int named = MUST(open(path, O_PATH));
+	snprintf(path, sizeof path, "/proc/%d/task/%d", child, child);
+	int thread = MUST(open(path, O_RDONLY | O_DIRECTORY));
+	int root = MUST(open("/proc", O_RDONLY | O_DIRECTORY));
+	TELL(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
+	TELL(syscall(SYS_pidfd_send_signal, named, 0, NULL, 0));
+	TELL(syscall(SYS_pidfd_send_signal, thread, 0, NULL, 0));
+	TELL(syscall(SYS_pidfd_send_signal, root, 0, NULL, 0));
+	TELL(syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0));
+	siginfo_t info;
+	TELL(waitid(P_PIDFD, fd, &info, WEXITED));
+	MUST(waitid(P_PID, child, &info, WEXITED | WNOWAIT));
+	TELL(syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0));
+	reap(child);
+	TELL(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
+}
+
 int main(void)
 {
 	pid_t child = fork();
@@ -21,6 +48,7 @@ int main(void)
 	TELL(syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0));
 	TELL(poll(&polled, 1, 5000));
 	printf("%x\n", polled.revents);
+	TELL(syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0));
 	siginfo_t info;
 	TELL(waitid(P_PIDFD, fd, &info, WEXITED));
 	printf("%d %d\n", info.si_code, info.si_status);
@@ -37,5 +65,6 @@ int main(void)
 	TELL(syscall(SYS_pidfd_getfd, self, 99, 0));
 	char byte;
 	TELL(read(self, &byte, 1));
+	directories_of_proc();
 	return 0;
 }

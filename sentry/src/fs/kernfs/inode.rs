@@ -14,7 +14,7 @@ use crate::fs::file::DirectoryEntry;
 use crate::fs::inode::{Attributes, FileSystem, Inode, SetAttributes};
 use crate::fs::tmpfs::node::now;
 use crate::fs::{FileOperations, Path};
-use crate::kernel::Task;
+use crate::kernel::{Task, ThreadGroup};
 
 /// See the module.
 pub struct KernInode {
@@ -36,6 +36,14 @@ pub fn child_number(parent: u64, name: &[u8]) -> u64 {
 impl KernInode {
     pub(super) fn new(filesystem: Arc<KernFs>, number: u64, node: Node) -> Self {
         Self { filesystem, number, node }
+    }
+
+    /// The process whose directory of /proc it is.
+    pub fn process(&self) -> Option<Result<Arc<ThreadGroup>>> {
+        match &self.node.content {
+            Content::Directory(directory) => directory.process(),
+            _ => None,
+        }
     }
 }
 

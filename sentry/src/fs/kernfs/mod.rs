@@ -20,7 +20,7 @@ use super::inode::{FileSystem, Inode};
 use super::proc::Sysctl;
 use super::{FileOperations, Path};
 use crate::Result;
-use crate::kernel::{Kernel, Task};
+use crate::kernel::{Kernel, Task, ThreadGroup};
 
 /// A device number for a filesystem without a device (Linux: `get_anon_bdev`).
 pub fn anonymous_device() -> u64 {
@@ -110,6 +110,10 @@ pub trait Directory: Send + Sync {
     /// `st_nlink`.
     fn links(&self) -> u32 {
         2
+    }
+    /// The process that it is the directory of. `ESRCH` once that was waited for.
+    fn process(&self) -> Option<Result<Arc<ThreadGroup>>> {
+        None
     }
 }
 

@@ -13,7 +13,7 @@ use super::{fd, links, maps, mounts, net, parse_number, stat, status, written_nu
 use crate::Result;
 use crate::fs::kernfs::{Directory, File, Listed, Node};
 use crate::fs::{FileOperations, OpenFile};
-use crate::kernel::Task;
+use crate::kernel::{Task, ThreadGroup};
 use crate::mm::MemoryManager;
 use std::any::Any;
 use std::sync::Arc;
@@ -142,6 +142,10 @@ impl Directory for ProcessDirectory {
 
     fn links(&self) -> u32 {
         2 + self.others().filter(|(_, kind)| *kind == FileType::Directory).count() as u32
+    }
+
+    fn process(&self) -> Option<Result<Arc<ThreadGroup>>> {
+        (!self.0.thread).then(|| self.0.group())
     }
 }
 
