@@ -48,7 +48,7 @@ static void storm(int signo, clockid_t clock, long nanoseconds)
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = signo };
 	struct itimerspec often = { { 0, nanoseconds }, { 0, nanoseconds } };
 	timer_t timer;
-	on_info(signo, handler, SA_RESTART | SA_NODEFER);
+	on_info(signo, handler, SA_RESTART);
 	MUST(timer_create(clock, &event, &timer));
 	MUST(timer_settime(timer, 0, &often, NULL));
 }

@@ -42,12 +42,6 @@ enum Detour {
     Return { stack: u64, registers: Box<Registers> },
 }
 
-/// The code of a SIGTRAP after a single step.
-const TRAP_TRACE: i32 = 2;
-
-/// More instructions than any detour has.
-const DETOUR_STEPS: u32 = 256;
-
 /// Every so many runs it is looked how much memory the process has used.
 const RUNS_A_LOOK: u32 = 64;
 
@@ -73,6 +67,8 @@ pub struct PtraceContext {
     /// The stack pointer at the system call that it stopped at; good while `cache` is absent.
     stack: u64,
     detour: Detour,
+    /// What a frame held that the thread takes its registers from, or took them from last.
+    returning: Option<Box<Registers>>,
     extended: Option<Vec<u8>>,
     kicks: Arc<Kicks>,
     ran: Duration,
@@ -99,6 +95,7 @@ impl PtraceContext {
             result: None,
             stack: 0,
             detour: Detour::None,
+            returning: None,
             extended: None,
             kicks: Arc::new(Kicks::default()),
             ran: Duration::ZERO,
@@ -147,7 +144,10 @@ impl PtraceContext {
     fn write_back(&mut self) -> Result<(), i32> {
         match std::mem::replace(&mut self.detour, Detour::None) {
             Detour::None => {}
-            Detour::Return { .. } => return raw::set_instruction(self.thread.outer, Entry::Sigreturn.address()),
+            Detour::Return { registers, .. } => {
+                self.returning = Some(registers);
+                return raw::set_instruction(self.thread.outer, Entry::Sigreturn.address());
+            }
             Detour::Save(at) => {
                 self.fetch();
                 let r = &mut self.registers;
@@ -211,11 +211,8 @@ impl PtraceContext {
         let tid = self.thread.outer;
         loop {
             if self.kicks.take() {
-                let Some(stop) = self.finish_detour()? else { return Ok((Exit::Kicked, now)) };
-                // Every exit serves who kicked.
-                if let Some(exit) = self.exit_of(stop)? {
-                    return Ok((exit, now));
-                }
+                self.leave_detour()?;
+                return Ok((Exit::Kicked, now));
             }
             self.write_back()?;
             kick::set_tracee(tid);
@@ -253,38 +250,47 @@ impl PtraceContext {
             }
             Stop::Signal(signal) => match raw::signal_info(tid)? {
                 (code, address) if is_exception(signal, code) => Exit::Exception { signal, code, address },
-                _ => match self.finish_detour()? {
-                    None => Exit::HostSignal { signal },
-                    Some(stop) => return self.exit_of(stop),
-                },
+                _ => {
+                    self.leave_detour()?;
+                    Exit::HostSignal { signal }
+                }
             },
             Stop::Event => return Ok(None),
             Stop::Ended => return Err(libc::ESRCH),
         }))
     }
 
-    /// Lets a stopped thread that is in stub code on the application's behalf go on to the application's, so that nobody
-    /// sees where it was. What else stopped it on the way, which is a fault or its end, if anything did.
-    fn finish_detour(&mut self) -> Result<Option<Stop>, i32> {
-        let tid = self.thread.outer;
-        for _ in 0..DETOUR_STEPS {
-            // Registers that somebody has seen or changed are the application's already.
-            if self.cache != Cache::Absent || !code::is_detour(raw::registers(tid)?.rip) {
-                return Ok(None);
-            }
-            raw::step(tid)?;
-            match self.wait()? {
-                Stop::Signal(signal) => match raw::signal_info(tid)?.0 {
-                    TRAP_TRACE if signal == libc::SIGTRAP => {}
-                    code if is_exception(signal, code) => return Ok(Some(Stop::Signal(signal))),
-                    // A host signal to the stub in this very moment is lost, as one that arrives twice is.
-                    _ => {}
-                },
-                Stop::Event => {}
-                stop => return Ok(Some(stop)),
-            }
+    /// Brings a stopped thread that is in stub code on the application's behalf out of it, so that nobody sees where it
+    /// was: what it had not done yet is a detour still to be made. (Stepping it to the end would leave the trap flag: see
+    /// `enable_single_step` of the host's arch/x86/kernel/step.c for two steps with no run between.)
+    fn leave_detour(&mut self) -> Result<(), i32> {
+        // Registers that somebody has seen or changed are the application's already.
+        if self.cache != Cache::Absent {
+            return Ok(());
         }
-        Err(libc::ESRCH)
+        let tid = self.thread.outer;
+        let mut own = raw::registers(tid)?;
+        match code::detour_at(own.rip) {
+            None => return Ok(()),
+            // All is read from the frame again, of which only what is not needed any more was overwritten.
+            Some(code::Detour::Return) => {
+                if let Some(registers) = self.returning.take() {
+                    self.detour = Detour::Return { stack: own.rsp, registers };
+                }
+                return Ok(());
+            }
+            Some(code::Detour::Save) => self.detour = Detour::Save(own.rcx),
+            Some(code::Detour::Reset) => {
+                let size = raw::extended_state(tid)?.len();
+                raw::set_extended_state(tid, &initial_extended_state(size))?;
+            }
+            Some(code::Detour::Enter) => {}
+        }
+        // The jump to the handler.
+        (own.rip, own.rdx, own.rax, own.orig_rax) = (own.r11, own.r8, own.r9, u64::MAX);
+        self.registers = own;
+        self.cache = Cache::Dirty;
+        Ok(())
     }
 
     /// Does by ptrace what the thread was to do by itself, since somebody wants to see the result.

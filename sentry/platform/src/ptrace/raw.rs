@@ -17,7 +17,6 @@ pub enum Stop {
 
 const PTRACE_EVENT_STOP: i32 = 128;
 const PTRACE_SYSEMU: u32 = 31;
-const PTRACE_SYSEMU_SINGLESTEP: u32 = 32;
 const PTRACE_GET_SYSCALL_INFO: u32 = 0x420e;
 const PTRACE_SETSIGMASK: u32 = 0x420b;
 const NT_X86_XSTATE: u64 = 0x202;
@@ -75,11 +74,6 @@ pub fn go_on(tid: i32) -> Result<(), i32> {
 /// Runs a tracee until its next system call, which the host does not make.
 pub fn resume(tid: i32) -> Result<(), i32> {
     call(PTRACE_SYSEMU, tid, 0, 0).map(drop)
-}
-
-/// Runs a tracee for one instruction; a system call is not made.
-pub fn step(tid: i32) -> Result<(), i32> {
-    call(PTRACE_SYSEMU_SINGLESTEP, tid, 0, 0).map(drop)
 }
 
 /// Runs a tracee, whose system calls the host makes, until the next of them begins or ends.

@@ -194,11 +194,15 @@ global_asm!(
     "mov eax, {STATE_SAVED}",
     "xor edx, edx",
     "xsave64 [rcx]",
+    ".globl moat_stub_handler_saved",
+    "moat_stub_handler_saved:",
     // As Linux does, for who changes an old component without saying so.
     "or dword ptr [rcx + 512], 3",
     "mov eax, {STATE_RESET}",
     "lea r10, [rip + 10f]",
     "xrstor64 [r10]",
+    ".globl moat_stub_handler_reset",
+    "moat_stub_handler_reset:",
     "mov rdx, r8",
     "mov rax, r9",
     "jmp r11",
@@ -319,6 +323,8 @@ unsafe extern "C" {
     static moat_stub_signals: u8;
     static moat_stub_watch: u8;
     static moat_stub_handler: u8;
+    static moat_stub_handler_saved: u8;
+    static moat_stub_handler_reset: u8;
     static moat_stub_sigreturn: u8;
 }
 
@@ -328,10 +334,32 @@ pub fn image() -> Image {
     unsafe { Image::new(&raw const moat_stub_begin, &raw const moat_stub_end, super::layout::CODE) }
 }
 
-/// Whether an instruction pointer is in what an application thread does for itself between the sentry and the
-/// application: [`Entry::Handler`] and [`Entry::Sigreturn`], which come one after the other.
-pub fn is_detour(instruction: u64) -> bool {
-    (Entry::Handler.address()..Entry::Signals.address()).contains(&instruction)
+/// What an application thread in [`Entry::Handler`] or [`Entry::Sigreturn`] has yet to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detour {
+    /// To save its vector state at rcx, and then the next.
+    Save,
+    /// To take the vector state that handlers start with, and then the next.
+    Reset,
+    /// To jump to the handler.
+    Enter,
+    /// To take all from the frame at rsp.
+    Return,
+}
+
+/// Where in these an instruction pointer is; they come one after the other.
+pub fn detour_at(instruction: u64) -> Option<Detour> {
+    let image = image();
+    let ends = [
+        (Detour::Save, image.address_of(&raw const moat_stub_handler_saved)),
+        (Detour::Reset, image.address_of(&raw const moat_stub_handler_reset)),
+        (Detour::Enter, Entry::Sigreturn.address()),
+        (Detour::Return, Entry::Signals.address()),
+    ];
+    if instruction < Entry::Handler.address() {
+        return None;
+    }
+    ends.into_iter().find(|(_, end)| instruction < *end).map(|(detour, _)| detour)
 }
 
 /// Entry points, as addresses in a stub.
