@@ -9,7 +9,8 @@ use super::deaths;
 use super::kept::{self, Kept, Pool};
 use super::kick::{self, Kicks};
 use super::raw::{self, Stop};
-use crate::stub::code::{self, Entry};
+use crate::stub::code::Entry;
+use crate::stub::detour::{self, Detour, HEADER, LEGACY, Rest, SOFTWARE};
 use crate::stub::placement::Placement;
 use crate::stub::process::{HostThread, Stub};
 use crate::{
@@ -17,9 +18,6 @@ use crate::{
 };
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
-/// Bytes of the legacy (FXSAVE) area and of the XSAVE header.
-const LEGACY: usize = 512;
-const HEADER: usize = 64;
 
 /// Where the tracee's general registers are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,23 +30,8 @@ enum Cache {
     Dirty,
 }
 
-/// What the thread does by stub code before it goes on in the application's.
-enum Detour {
-    /// Nothing.
-    None,
-    /// Saves its vector state there, for a handler ([`Entry::Handler`]).
-    Save(u64),
-    /// Takes its registers, which are these, from the frame at its stack pointer ([`Entry::Sigreturn`]).
-    Return { stack: u64, registers: Box<Registers> },
-}
-
 /// Every so many runs it is looked how much memory the process has used.
 const RUNS_A_LOOK: u32 = 64;
-
-/// The words of a `sigcontext` and where it points to its vector state.
-const SIGCONTEXT_STATE: u64 = 40 + 184;
-/// Where the software-reserved bytes of an XSAVE image lie: on the way out the components that the host has enabled.
-const SOFTWARE: usize = 464;
 
 /// See the module.
 pub struct PtraceContext {
@@ -142,7 +125,7 @@ impl PtraceContext {
     }
 
     fn write_back(&mut self) -> Result<(), i32> {
-        match std::mem::replace(&mut self.detour, Detour::None) {
+        match std::mem::take(&mut self.detour) {
             Detour::None => {}
             Detour::Return { registers, .. } => {
                 self.returning = Some(registers);
@@ -150,9 +133,7 @@ impl PtraceContext {
             }
             Detour::Save(at) => {
                 self.fetch();
-                let r = &mut self.registers;
-                (r.rcx, r.r8, r.r9, r.r11) = (at, r.rdx, r.rax, r.rip);
-                r.rip = Entry::Handler.address();
+                detour::begin_saving(&mut self.registers, at);
                 self.cache = Cache::Dirty;
             }
         }
@@ -270,24 +251,22 @@ impl PtraceContext {
         }
         let tid = self.thread.outer;
         let mut own = raw::registers(tid)?;
-        match code::detour_at(own.rip) {
+        match Rest::at(own.rip) {
             None => return Ok(()),
-            // All is read from the frame again, of which only what is not needed any more was overwritten.
-            Some(code::Detour::Return) => {
+            Some(Rest::Return) => {
                 if let Some(registers) = self.returning.take() {
                     self.detour = Detour::Return { stack: own.rsp, registers };
                 }
                 return Ok(());
             }
-            Some(code::Detour::Save) => self.detour = Detour::Save(own.rcx),
-            Some(code::Detour::Reset) => {
+            Some(Rest::Save) => self.detour = Detour::Save(own.rcx),
+            Some(Rest::Reset) => {
                 let size = raw::extended_state(tid)?.len();
-                raw::set_extended_state(tid, &initial_extended_state(size))?;
+                raw::set_extended_state(tid, &detour::initial_state(size))?;
             }
-            Some(code::Detour::Enter) => {}
+            Some(Rest::Enter) => {}
         }
-        // The jump to the handler.
-        (own.rip, own.rdx, own.rax, own.orig_rax) = (own.r11, own.r8, own.r9, u64::MAX);
+        detour::end_saving(&mut own);
         self.registers = own;
         self.cache = Cache::Dirty;
         Ok(())
@@ -296,33 +275,21 @@ impl PtraceContext {
     /// Does by ptrace what the thread was to do by itself, since somebody wants to see the result.
     fn settle(&mut self) {
         let tid = self.thread.outer;
-        let done = match std::mem::replace(&mut self.detour, Detour::None) {
+        let done = match std::mem::take(&mut self.detour) {
             Detour::None => Ok(()),
             Detour::Save(at) => raw::extended_state(tid).and_then(|mut state| {
-                state[LEGACY] |= 3;
-                // A stack that has gone meanwhile is found by the handler.
-                let _ = self.stub.write(at, &state[..SOFTWARE]);
-                let _ = self.stub.write(at + LEGACY as u64, &state[LEGACY..]);
-                raw::set_extended_state(tid, &initial_extended_state(state.len()))
+                detour::write_state(&self.stub, at, &mut state);
+                raw::set_extended_state(tid, &detour::initial_state(state.len()))
             }),
             Detour::Return { stack, registers } => raw::registers(tid).map(|own| {
                 self.registers = own.with_sigcontext(&registers);
                 self.cache = Cache::Dirty;
                 // What the application has made of its frame since it was looked at is its own affair.
-                let _ = self.load_state_of(stack);
+                let state = layout(tid).and_then(|l| detour::read_state(&self.stub, stack, l.size));
+                let _ = state.map(|state| raw::set_extended_state(tid, &state));
             }),
         };
         self.dead |= done.is_err();
-    }
-
-    /// Sets the vector state that the frame at `stack` points to.
-    fn load_state_of(&self, stack: u64) -> Option<()> {
-        let mut pointer = [0; 8];
-        self.stub.read(stack.checked_add(SIGCONTEXT_STATE)?, &mut pointer).ok()?;
-        let mut state = vec![0; layout(self.thread.outer)?.size];
-        self.stub.read(u64::from_le_bytes(pointer), &mut state).ok()?;
-        state[SOFTWARE..LEGACY].fill(0);
-        raw::set_extended_state(self.thread.outer, &state).ok()
     }
 
     fn fetch(&mut self) {
@@ -414,9 +381,9 @@ impl Context for PtraceContext {
             return state.clone();
         }
         if self.attached {
-            raw::extended_state(self.thread.outer).unwrap_or_else(|_| initial_extended_state(LEGACY + HEADER))
+            raw::extended_state(self.thread.outer).unwrap_or_else(|_| detour::initial_state(0))
         } else {
-            initial_extended_state(LEGACY + HEADER)
+            detour::initial_state(0)
         }
     }
 
@@ -431,13 +398,9 @@ impl Context for PtraceContext {
 
     fn reset_extended_state(&mut self) {
         self.settle();
-        let size = if self.attached {
-            raw::extended_state(self.thread.outer).map_or(LEGACY + HEADER, |s| s.len())
-        } else {
-            LEGACY + HEADER
-        };
-        let initial = initial_extended_state(size);
         if self.attached {
+            let size = raw::extended_state(self.thread.outer).map_or(0, |s| s.len());
+            let initial = detour::initial_state(size);
             // The host takes its own initial state; only a dead thread refuses.
             let _ = raw::set_extended_state(self.thread.outer, &initial);
         } else {
@@ -616,12 +579,4 @@ fn layout(tid: i32) -> Option<ExtendedLayout> {
         let features = state[SOFTWARE..].first_chunk().map(|word| u64::from_le_bytes(*word))?;
         Some(ExtendedLayout { size: state.len(), features })
     })
-}
-
-/// What `execve` and the entry of a signal handler start with: x87 and SSE at their defaults, the rest initial.
-fn initial_extended_state(size: usize) -> Vec<u8> {
-    let mut state = vec![0u8; size.max(LEGACY + HEADER)];
-    state[..2].copy_from_slice(&0x037f_u16.to_le_bytes());
-    state[24..28].copy_from_slice(&0x1f80_u32.to_le_bytes());
-    state
 }

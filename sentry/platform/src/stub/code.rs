@@ -334,34 +334,6 @@ pub fn image() -> Image {
     unsafe { Image::new(&raw const moat_stub_begin, &raw const moat_stub_end, super::layout::CODE) }
 }
 
-/// What an application thread in [`Entry::Handler`] or [`Entry::Sigreturn`] has yet to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detour {
-    /// To save its vector state at rcx, and then the next.
-    Save,
-    /// To take the vector state that handlers start with, and then the next.
-    Reset,
-    /// To jump to the handler.
-    Enter,
-    /// To take all from the frame at rsp.
-    Return,
-}
-
-/// Where in these an instruction pointer is; they come one after the other.
-pub fn detour_at(instruction: u64) -> Option<Detour> {
-    let image = image();
-    let ends = [
-        (Detour::Save, image.address_of(&raw const moat_stub_handler_saved)),
-        (Detour::Reset, image.address_of(&raw const moat_stub_handler_reset)),
-        (Detour::Enter, Entry::Sigreturn.address()),
-        (Detour::Return, Entry::Signals.address()),
-    ];
-    if instruction < Entry::Handler.address() {
-        return None;
-    }
-    ends.into_iter().find(|(_, end)| instruction < *end).map(|(detour, _)| detour)
-}
-
 /// Entry points, as addresses in a stub.
 #[derive(Clone, Copy, Debug)]
 pub enum Entry {
@@ -383,6 +355,10 @@ pub enum Entry {
     Watch,
     /// See the module.
     Handler,
+    /// Where in it the vector state is saved.
+    HandlerSaved,
+    /// Where in it that of a handler is there, too.
+    HandlerReset,
     /// See the module.
     Sigreturn,
 }
@@ -400,6 +376,8 @@ impl Entry {
             Self::Signals => &raw const moat_stub_signals,
             Self::Watch => &raw const moat_stub_watch,
             Self::Handler => &raw const moat_stub_handler,
+            Self::HandlerSaved => &raw const moat_stub_handler_saved,
+            Self::HandlerReset => &raw const moat_stub_handler_reset,
             Self::Sigreturn => &raw const moat_stub_sigreturn,
         };
         image().address_of(symbol)

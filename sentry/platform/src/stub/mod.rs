@@ -16,6 +16,7 @@ pub mod birth;
 pub mod channel;
 pub mod code;
 pub mod descriptors;
+pub mod detour;
 pub mod filters;
 pub mod graveyard;
 pub mod host_load;

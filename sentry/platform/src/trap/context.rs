@@ -14,6 +14,8 @@ use super::places::{Place, Places};
 use super::slots::{self, Slot, offset};
 use super::spin::Spinning;
 use super::window::SlotWindow;
+use crate::stub::code::Entry as StubEntry;
+use crate::stub::detour::{self, Detour, Rest};
 use crate::stub::placement::Placement;
 use crate::stub::process::Stub;
 use crate::{
@@ -28,10 +30,15 @@ const SYS_SECCOMP: i32 = 1;
 const LOOK: Duration = Duration::from_secs(5);
 /// `si_code` of a single step.
 const TRAP_TRACE: i32 = 2;
+/// The flag by which the processor traps after each instruction.
+const TRAP_FLAG: u64 = 0x100;
 /// The result of a call that is given none.
 const NO_RESULT: u64 = -(libc::ENOSYS as i64) as u64;
 /// The end of what the bases of %fs and %gs can be set to.
 const BASE_END: u64 = 1 << 47;
+
+/// Where the stack pointer stands in the registers of a call.
+const SAVED_STACK: usize = 8 * 15;
 
 /// Where a thread is while the sentry has it.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +70,9 @@ pub struct TrapContext {
     unread: bool,
     result: u64,
     changed: bool,
+    detour: Detour,
+    /// What a frame held that the thread takes its registers from, or took them from last.
+    returning: Option<Box<Registers>>,
     window: Arc<SlotWindow>,
     /// See [`Context::take_hot_call`].
     hot: Option<u64>,
@@ -96,6 +106,8 @@ impl TrapContext {
             unread: false,
             result: NO_RESULT,
             changed: true,
+            detour: Detour::None,
+            returning: None,
             window,
             hot: None,
             kicks,
@@ -193,6 +205,9 @@ impl TrapContext {
                 self.await_stop()?;
             }
             self.look()?;
+            if let (Stop::Frame(frame), Some(place)) = (self.stop, &self.place) {
+                frame.learn_layout(&place.slot);
+            }
         }
         (self.registers, self.changed) = (registers, changed);
         Ok(())
@@ -262,19 +277,81 @@ impl TrapContext {
         Ok(())
     }
 
+    /// Does what the thread was to do on a detour, since somebody wants to see the result.
+    fn take_detour(&mut self) -> Result<(), PlatformError> {
+        match std::mem::take(&mut self.detour) {
+            Detour::None => {}
+            Detour::Save(at) => {
+                let frame = self.frame()?;
+                let slot = &self.place()?.slot;
+                detour::write_state(&self.stub, at, &mut frame.extended_state(slot).unwrap_or_default());
+                frame.reset_extended_state(slot);
+            }
+            Detour::Return { stack, registers } => {
+                self.read_registers();
+                self.registers = self.registers.with_sigcontext(&registers);
+                self.changed = true;
+                let state = frame::layout().and_then(|layout| detour::read_state(&self.stub, stack, layout.size));
+                if let Some(state) = state {
+                    // What the application has made of its frame since it was looked at is its own affair.
+                    let _ = self.frame()?.set_extended_state(&self.place()?.slot, &state);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a stopped thread that is on a detour out of it, so that nobody sees where it was: what it had not done yet is a
+    /// detour still to be made.
+    fn leave_detour(&mut self) -> Result<(), PlatformError> {
+        match Rest::at(self.registers.rip) {
+            None => return Ok(()),
+            Some(Rest::Return) => {
+                if let Some(registers) = self.returning.take() {
+                    self.detour = Detour::Return { stack: self.registers.rsp, registers };
+                }
+                return Ok(());
+            }
+            Some(Rest::Save) => self.detour = Detour::Save(self.registers.rcx),
+            Some(Rest::Reset) => self.frame()?.reset_extended_state(&self.place()?.slot),
+            Some(Rest::Enter) => {}
+        }
+        detour::end_saving(&mut self.registers);
+        self.changed = true;
+        Ok(())
+    }
+
+    /// The registers that the thread will have first.
+    fn departing(&mut self) -> Registers {
+        if !matches!(self.detour, Detour::None) {
+            self.read_registers();
+            self.changed = true;
+        }
+        let mut registers = self.registers;
+        match &self.detour {
+            Detour::None => {}
+            Detour::Save(at) => detour::begin_saving(&mut registers, *at),
+            Detour::Return { stack, .. } => {
+                (registers.rip, registers.rsp) = (StubEntry::Sigreturn.address(), *stack);
+                registers.eflags &= !TRAP_FLAG;
+            }
+        }
+        registers
+    }
+
     /// Makes the registers those that the thread will have, as far as they were changed; what the answer must ask for.
     fn put_registers(&mut self) -> Result<u32, PlatformError> {
+        let r = self.departing();
         if let (Stop::Call, Some(place)) = (self.stop, &self.place) {
             let slot = &place.slot;
             if !self.changed {
                 slot.put_u64(offset::RESULT, self.result);
                 return Ok(action::RETURN);
             }
-            let r = &self.registers;
             let bases = r.fs_base == slot.get_u64(offset::FS) && r.gs_base == 0;
             // A jump to where no code can be must fault there.
             if bases && r.rip < BASE_END {
-                frame::set_general(slot, offset::SAVED, r);
+                frame::set_general(slot, offset::SAVED, &r);
                 slot.put_u64(offset::RESULT, r.rax);
                 return Ok(action::RETURN);
             }
@@ -283,12 +360,12 @@ impl TrapContext {
         let slot = &self.place()?.slot;
         let mut wanted = action::RETURN;
         if self.changed {
-            frame.set_registers(slot, &self.registers);
-            let gs = match self.registers.gs_base {
+            frame.set_registers(slot, &r);
+            let gs = match r.gs_base {
                 0 if self.places.are_found_by_gs() => slot.address(),
                 base => base,
             };
-            for (at, base) in [(offset::FS, self.registers.fs_base), (offset::GS, gs)] {
+            for (at, base) in [(offset::FS, r.fs_base), (offset::GS, gs)] {
                 if slot.get_u64(at) != base {
                     slot.put_u64(at, if base < BASE_END { base } else { 0 });
                     wanted |= action::SET_BASES;
@@ -331,6 +408,9 @@ impl TrapContext {
         if self.window.close() {
             wanted |= action::WRITE_PIECES;
         }
+        if let Detour::Return { registers, .. } = std::mem::take(&mut self.detour) {
+            self.returning = Some(registers);
+        }
         if let Some(placement) = &mut self.placement {
             let service = self.stopped.map_or(Duration::ZERO, |stopped| now.saturating_duration_since(stopped));
             self.spinning.before_answer(now, service, placement);
@@ -360,8 +440,7 @@ impl TrapContext {
     }
 
     fn exit_of(&mut self, signal: i32, info: Info) -> Result<Option<Exit>, PlatformError> {
-        let fault = info.code > 0
-            && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP);
+        let fault = is_fault(signal, info);
         let at = self.registers.rip;
         let signal = if (Entry::Leave.address()..=Entry::Stopped.address()).contains(&at) {
             // The call that it had made is done.
@@ -397,6 +476,9 @@ impl TrapContext {
         } else {
             signal
         };
+        if !fault {
+            self.leave_detour()?;
+        }
         Ok(Some(match signal {
             libc::SIGSYS if info.code == SYS_SECCOMP => {
                 let r = &mut self.registers;
@@ -420,6 +502,11 @@ impl TrapContext {
             _ => Exit::HostSignal { signal },
         }))
     }
+}
+
+/// Whether a signal tells of what the thread itself did.
+fn is_fault(signal: i32, info: Info) -> bool {
+    info.code > 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP)
 }
 
 /// Why a thread has stopped.
@@ -474,18 +561,21 @@ impl Context for TrapContext {
     }
 
     fn registers(&mut self) -> &Registers {
+        if matches!(self.detour, Detour::Return { .. }) {
+            self.dead |= self.take_detour().is_err();
+        }
         self.read_registers();
         &self.registers
     }
 
     fn registers_mut(&mut self) -> &mut Registers {
-        self.read_registers();
+        self.registers();
         self.changed = true;
         &mut self.registers
     }
 
     fn extended_state(&mut self) -> Vec<u8> {
-        let frame = self.leave_no_state_behind().and_then(|()| self.frame());
+        let frame = self.leave_no_state_behind().and_then(|()| self.take_detour()).and_then(|()| self.frame());
         match (frame, &self.place) {
             (Ok(frame), Some(place)) => frame.extended_state(&place.slot).unwrap_or_default(),
             _ => Vec::new(),
@@ -493,6 +583,7 @@ impl Context for TrapContext {
     }
 
     fn set_extended_state(&mut self, state: &[u8]) -> Result<(), PlatformError> {
+        self.take_detour()?;
         let frame = self.frame()?;
         frame.set_extended_state(&self.place()?.slot, state)?;
         self.stale = false;
@@ -500,21 +591,31 @@ impl Context for TrapContext {
     }
 
     fn reset_extended_state(&mut self) {
-        self.stale = true;
         // A thread that is gone needs none.
+        let _ = self.take_detour();
+        self.stale = true;
         let _ = self.leave_no_state_behind();
     }
 
     fn extended_layout(&mut self) -> Option<ExtendedLayout> {
-        None
+        frame::layout()
     }
 
-    fn save_extended_state_at(&mut self, _: u64) {}
+    fn save_extended_state_at(&mut self, at: u64) {
+        self.dead |= self.take_detour().is_err();
+        self.detour = Detour::Save(at);
+    }
 
-    fn return_from_frame(&mut self, _: u64, _: &Registers) {}
+    fn return_from_frame(&mut self, stack: u64, registers: &Registers) {
+        self.dead |= self.take_detour().is_err();
+        self.detour = Detour::Return { stack, registers: Box::new(*registers) };
+    }
 
     fn stack_pointer(&mut self) -> u64 {
-        self.registers().rsp
+        match (&self.place, &self.detour) {
+            (Some(place), Detour::None) if self.unread => place.slot.get_u64(offset::SAVED + SAVED_STACK),
+            _ => self.registers().rsp,
+        }
     }
 
     fn compare_exchange(&mut self, at: u64, expected: u32, new: u32) -> Result<u32, MemoryFault> {
@@ -548,6 +649,7 @@ impl Context for TrapContext {
         self.kicks.set_thread(place.thread.inner);
         self.seen = place.seen;
         self.stop = Stop::Unknown;
+        self.detour = Detour::None;
         self.unread = false;
         self.window.clear();
         self.changed = true;

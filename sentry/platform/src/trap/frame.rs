@@ -1,7 +1,10 @@
 //! The signal frame that the host left in a slot (x86-64 `struct rt_sigframe`): the application's registers.
 
+use std::sync::OnceLock;
+
 use super::slots::{SLOT, STACK, Slot};
-use crate::{PlatformError, Registers};
+use crate::stub::detour::{self, HEADER, LEGACY, SOFTWARE};
+use crate::{ExtendedLayout, PlatformError, Registers};
 
 /// Offsets in a `ucontext`.
 const MCONTEXT: usize = 40;
@@ -15,20 +18,13 @@ const FRAME: usize = SIGINFO + 128;
 /// %cs, %gs, %fs and %ss of a 64-bit program.
 const USER_SELECTORS: u64 = 0x002b_0000_0000_0033;
 
-/// Parts of a vector state (XSAVE, standard format).
-const LEGACY: usize = 512;
-const HEADER: usize = 64;
-/// The bytes of the legacy area that are the software's: in a frame a magic number, the size of all, the components and
-/// the size of the state.
-const SOFTWARE: usize = 464;
+/// What the software-reserved bytes of a frame's vector state begin with; the size of all, the components and the size of
+/// the state follow.
 const MAGIC1: u32 = 0x4650_5853;
 const MXCSR: usize = 24;
 const MXCSR_MASK: usize = 28;
 /// Bits of MXCSR that every processor of this age has.
 const MXCSR_ALL: u32 = 0xffff;
-/// The x87 control word and MXCSR of a new program.
-const INITIAL_CONTROL: u16 = 0x037f;
-const INITIAL_MXCSR: u32 = 0x1f80;
 
 /// What a signal told.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +35,13 @@ pub struct Info {
     pub address: u64,
     /// `si_arch` of a SIGSYS.
     pub arch: u32,
+}
+
+static LAYOUT: OnceLock<Option<ExtendedLayout>> = OnceLock::new();
+
+/// How a thread can save its vector state itself, once it is known.
+pub fn layout() -> Option<ExtendedLayout> {
+    LAYOUT.get().copied().flatten()
 }
 
 /// Where the frame of a stopped thread lies in its slot.
@@ -161,6 +164,15 @@ impl Frame {
         valid.then(|| State { at, size, features: word(&software, 8) })
     }
 
+    /// How large the host makes the vector state, and of what. The first frame of a sandbox tells, which nothing of the
+    /// application's can have changed, since none of its code has run.
+    pub fn learn_layout(self, slot: &Slot) {
+        LAYOUT.get_or_init(|| {
+            let state = self.state(slot)?;
+            Some(ExtendedLayout { size: state.size, features: state.features })
+        });
+    }
+
     /// The vector state as `PTRACE_GETREGSET` would give it: the components that the host has enabled lie in the
     /// software's bytes.
     pub fn extended_state(self, slot: &Slot) -> Option<Vec<u8>> {
@@ -200,9 +212,7 @@ impl Frame {
 
     /// Gives it the vector state of a new program.
     pub fn reset_extended_state(self, slot: &Slot) {
-        let mut image = [0; LEGACY + HEADER];
-        image[..2].copy_from_slice(&INITIAL_CONTROL.to_le_bytes());
-        image[MXCSR..MXCSR + 4].copy_from_slice(&INITIAL_MXCSR.to_le_bytes());
+        let mut image = detour::initial_state(0);
         image[MXCSR_MASK..MXCSR_MASK + 4].copy_from_slice(&MXCSR_ALL.to_le_bytes());
         // A state that is not there is one that the application has spoilt itself.
         let _ = self.set_extended_state(slot, &image);
