@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use moat_tests::busybox;
 use moat_tests::person::Person;
-use moat_tests::run::moat_binary;
+use moat_tests::run::{moat_binary, platform};
 use moat_tests::said::Said;
 
 /// An engine with an image `busybox`. With it goes all that it has made.
@@ -104,6 +104,9 @@ impl Podman {
         }
         words.extend(["--storage-driver".into(), "vfs".into()]);
         words.extend(["--runtime".into(), path("bin/moat")]);
+        if let Some(platform) = platform() {
+            words.extend(["--runtime-flag".into(), format!("platform={platform}")]);
+        }
         words
     }
 

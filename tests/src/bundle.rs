@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::busybox;
 use crate::person::Person;
-use crate::run::moat_binary;
+use crate::run::{moat_binary, platform};
 use crate::said::Said;
 
 /// A bundle of a static BusyBox. With it go all containers of its state directory.
@@ -122,7 +122,11 @@ impl Bundle {
                 command
             }
         };
-        command.arg("--root").arg(self.file("state")).args(arguments).stdin(Stdio::null());
+        command.arg("--root").arg(self.file("state"));
+        if let Some(platform) = platform().filter(|_| !arguments.iter().any(|a| a.starts_with("--platform"))) {
+            command.args(["--platform", &platform]);
+        }
+        command.args(arguments).stdin(Stdio::null());
         command
     }
 

@@ -115,6 +115,11 @@ pub fn moat_binary() -> Result<PathBuf> {
     Ok(moat)
 }
 
+/// The platform that tests of the runtime itself ask for, by `MOAT_TEST_PLATFORM`; without it, the runtime chooses.
+pub fn platform() -> Option<String> {
+    std::env::var("MOAT_TEST_PLATFORM").ok()
+}
+
 /// Whether two runs printed the same and ended in the same way.
 ///
 /// # Errors

@@ -159,8 +159,8 @@ fn sentry_user() -> Finding {
 
 fn platform() -> Finding {
     let found = match platform::trap_is_missing() {
-        None => "ptrace, which works on any Linux; trap passes its self-test: --platform=trap is faster".into(),
-        Some(missing) => format!("ptrace, which works on any Linux; trap is not possible: {missing}"),
+        None => "trap, which passes its self-test".into(),
+        Some(missing) => format!("ptrace, which works on any Linux; trap, the faster one, is not possible: {missing}"),
     };
     Finding { what: "platform", found, verdict: Verdict::Good }
 }

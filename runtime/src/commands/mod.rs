@@ -69,7 +69,7 @@ pub struct Global {
     /// The path of criu, which is not used
     #[arg(long, hide = true)]
     criu: Option<PathBuf>,
-    /// How application code is run: auto, ptrace or trap
+    /// How application code is run: ptrace, trap, or auto, which is trap where it works
     #[arg(long, value_name = "PLATFORM", default_value = "auto", global = true)]
     platform: String,
     /// What the platform trap leaves out, for tests and measurements: patch=off, constants=off, spin=off

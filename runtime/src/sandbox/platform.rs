@@ -28,15 +28,16 @@ struct Kept {
     missing: Option<String>,
 }
 
-/// The platform for a value of `--platform`, whose default is the one that works on any Linux.
+/// The platform for a value of `--platform`: by default traps where they work, else the one that works on any Linux.
 ///
 /// # Errors
 /// It names none, or one that does not work here.
 pub fn choose(wanted: &str) -> Result<&'static str> {
     match wanted {
-        "auto" | "ptrace" => Ok("ptrace"),
-        "trap" => match kept().unwrap_or_else(trap_is_missing) {
+        "ptrace" => Ok("ptrace"),
+        "auto" | "trap" => match kept().unwrap_or_else(trap_is_missing) {
             None => Ok("trap"),
+            Some(_) if wanted == "auto" => Ok("ptrace"),
             Some(missing) => bail!("--platform=trap: {missing}; --platform=ptrace works on any Linux"),
         },
         other => bail!("--platform={other}: not a platform of this build (auto, ptrace, trap)"),
