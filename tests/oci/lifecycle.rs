@@ -203,7 +203,9 @@ fn signals_of_the_host_reach_init_after_a_stop() {
     bundle.run(&["start", "c1"]);
     std::thread::sleep(Duration::from_millis(300));
     let lead = nix::unistd::Pid::from_raw(bundle.state("c1")["pid"].as_i64().unwrap() as i32);
-    for signal in [Signal::SIGSTOP, Signal::SIGCONT, Signal::SIGTERM] {
+    // The thread that hands signals on takes none while it is stopped.
+    let stops = [Signal::SIGSTOP, Signal::SIGCONT].repeat(5);
+    for signal in stops.into_iter().chain([Signal::SIGTERM]) {
         kill(lead, signal).unwrap();
         std::thread::sleep(Duration::from_millis(50));
     }

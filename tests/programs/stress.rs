@@ -160,8 +160,10 @@ impl Group {
         let (job, said) = (directory.path().join("job"), directory.path().join("said"));
         fs::write(&job, self.job()).context("write the job")?;
         let output = File::create(&said).context("create a file for the output")?;
+        let log = directory.path().join("log");
         let mut command = Command::new(moat);
-        command.arg("--root").arg(&state).args(["--platform", platform, "do", "--no-tty", "--network=none"]);
+        command.arg("--root").arg(&state).arg("--debug-log").arg(&log);
+        command.args(["--platform", platform, "do", "--no-tty", "--network=none"]);
         command.arg("--volume").arg(volume(&work, "")).arg("--volume").arg(volume(&job, ":ro"));
         command.arg("--cwd").arg(&work).arg("--").args(self.starter).arg(&job);
         command.stdin(Stdio::null()).stdout(output.try_clone().context("share the output")?).stderr(output);
@@ -173,7 +175,8 @@ impl Group {
             delete.arg("--root").arg(&state).args(["delete", "--force", &id]);
             delete.output().context("delete the sandbox")?;
         }
-        let said = fs::read_to_string(&said).context("read the output")?;
+        let mut said = fs::read_to_string(&said).context("read the output")?;
+        said += &fs::read_to_string(&log).unwrap_or_default();
         let complaint = said.lines().find(|line| COMPLAINTS.iter().any(|c| line.contains(c)));
         ensure!(
             ending == Ending::Status(0) && complaint.is_none(),

@@ -72,6 +72,11 @@ const FAULTS: u32 = 1 << libc::SIGSEGV
     | 1 << libc::SIGTRAP
     | 1 << libc::SIGSYS;
 
+/// The signals that application threads of the lead block on the host, as a set: all but those of faults and that of a
+/// kick. What somebody sends to the lead is for its signal thread, which waits for it; a thread that makes a call would
+/// tell of it only when that is done, and of one alone.
+pub const BLOCKED_IN_LEAD: u64 = !((FAULTS >> 1) as u64 | 1 << (super::kick::SIGNAL - 1));
+
 /// Bits of an address in the stub's region, whose upper ones are the same in all of them. 18 bits further up the lower
 /// ones of a slot's address are 0 up to bit 32, which is what `call` looks at.
 const REGION_BITS: u64 = 29;

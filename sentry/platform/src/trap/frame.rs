@@ -144,10 +144,10 @@ impl Frame {
         slot.put_u64(self.at + MCONTEXT + 8 * 13, value);
     }
 
-    /// Makes sure of what the application can't have set but by forging frames: it blocks no signal, and runs 64-bit
-    /// code.
+    /// Makes sure of what the application can't have set but by forging frames: it blocks the signals that it
+    /// has to, and no others, and runs 64-bit code.
     pub fn make_sane(self, slot: &Slot) {
-        slot.put_u64(self.at + SIGNAL_MASK, 0);
+        slot.put_u64(self.at + SIGNAL_MASK, slot.blocked());
         slot.put_u64(self.at + SELECTORS, USER_SELECTORS);
     }
 

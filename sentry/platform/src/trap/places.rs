@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Lanes;
-use super::code::{Entry, action};
+use super::code::{BLOCKED_IN_LEAD, Entry, action};
 use super::context::TrapContext;
 use super::deaths::Deaths;
 use super::kick;
@@ -170,7 +170,8 @@ impl Places {
         if address + SLOT as u64 > layout::END {
             return Err(PlatformError::Host(libc::EAGAIN));
         }
-        let slot = Arc::new(self.shared.slots.take(address)?);
+        let blocked = if self.stub.is_lead() { BLOCKED_IN_LEAD } else { 0 };
+        let slot = Arc::new(self.shared.slots.take(address, blocked)?);
         state.slots.push(slot.clone());
         let orders = self.shared.map(&slot);
         Ok((slot, orders))
@@ -297,7 +298,7 @@ impl Threads for Arc<Places> {
     type Cradle = Arc<Slot>;
 
     fn prepare_fork(&self) -> Result<(Arc<Slot>, Birth), PlatformError> {
-        let slot = Arc::new(self.shared.slots.take(layout::SLOTS)?);
+        let slot = Arc::new(self.shared.slots.take(layout::SLOTS, 0)?);
         let birth = birth_in(&slot, self.shared.map(&slot));
         Ok((slot, birth))
     }

@@ -63,7 +63,7 @@ pub mod offset {
     pub const FAULTED: usize = 124;
     /// The handler's stack (`stack_t`): 24 bytes.
     pub const ALTSTACK: usize = 128;
-    /// The signals that the application blocks on the host, which are none: u64.
+    /// The signals that the thread blocks on the host: u64.
     pub const MASK: usize = 160;
     /// The registers of such a call, as a `sigcontext` begins: 18 u64.
     pub const SAVED: usize = 192;
@@ -140,13 +140,14 @@ impl SlotFile {
         self.file.as_fd()
     }
 
-    /// Takes a slot, which will lie at `address` in its stub. `EAGAIN` when all are in use.
+    /// Takes a slot, which will lie at `address` in its stub, and whose thread blocks these signals on the host. `EAGAIN`
+    /// when all are in use.
     ///
     /// # Errors
     /// `Host(EAGAIN)`.
-    pub fn take(self: &Arc<Self>, address: u64) -> Result<Slot, PlatformError> {
+    pub fn take(self: &Arc<Self>, address: u64, blocked: u64) -> Result<Slot, PlatformError> {
         let index = self.free.lock().pop().ok_or(PlatformError::Host(libc::EAGAIN))?;
-        Ok(Slot { file: self.clone(), index, address })
+        Ok(Slot { file: self.clone(), index, address, blocked })
     }
 }
 
@@ -162,6 +163,7 @@ pub struct Slot {
     file: Arc<SlotFile>,
     index: usize,
     address: u64,
+    blocked: u64,
 }
 
 impl Slot {
@@ -172,11 +174,17 @@ impl Slot {
         // struct stack_t: ss_sp, ss_flags, ss_size.
         self.put_u64(offset::ALTSTACK, self.address + STACK as u64);
         self.put_u64(offset::ALTSTACK + 16, (SLOT - STACK) as u64);
+        self.put_u64(offset::MASK, self.blocked);
     }
 
     /// Its number among the slots of the sandbox.
     pub fn number(&self) -> u32 {
         self.index as u32
+    }
+
+    /// The signals that its thread blocks on the host.
+    pub fn blocked(&self) -> u64 {
+        self.blocked
     }
 
     /// Where it lies in the memory file.
