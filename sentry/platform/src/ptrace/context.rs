@@ -538,8 +538,8 @@ fn is_exception(signal: i32, code: i32) -> bool {
     matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP) && code > 0
 }
 
-/// Brings a new thread, which has just been interrupted, to where it waits with its filter installed: a thread without
-/// it runs no application code.
+/// Brings a new thread, which has just been interrupted, to where it waits, having left the mapper: a thread with the
+/// mapper's key runs no application code.
 fn park(tid: i32) -> Result<(), i32> {
     let mut stop = raw::wait(tid);
     loop {

@@ -1,5 +1,5 @@
 //! Threads kept for the next one. An application thread that has ended while its process goes on stays where it is:
-//! stopped, with its filter installed, traced by the sentry thread that ran it. The next thread of that process goes on
+//! stopped, traced by the sentry thread that ran it. The next thread of that process goes on
 //! in it and must be polled by that sentry thread ([`crate::Context::home`]), which spares both their birth.
 
 use std::cell::{Cell, RefCell};
