@@ -150,7 +150,7 @@ impl Bundle {
     pub fn state(&self, id: &str) -> Value {
         let said = self.run(&["state", id]);
         assert_eq!(said.code, 0, "{said:?}");
-        serde_json::from_str(&said.out).unwrap()
+        serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {said:?}"))
     }
 
     /// Waits until the container has this status.
