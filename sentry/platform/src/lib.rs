@@ -269,6 +269,11 @@ pub enum Abi {
     I386,
 }
 
+/// Whether a signal with this `si_code` tells of what the thread itself did.
+pub(crate) fn is_exception(signal: i32, code: i32) -> bool {
+    matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP) && code > 0
+}
+
 /// Why the application stopped running. Signals and codes are Linux's numbers, addresses the application's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each variant's comment tells of its fields")]

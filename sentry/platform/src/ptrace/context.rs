@@ -15,6 +15,7 @@ use crate::stub::placement::Placement;
 use crate::stub::process::{HostThread, Stub};
 use crate::{
     APPLICATION_END, Abi, Constants, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError, Registers,
+    is_exception,
 };
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
@@ -531,11 +532,6 @@ impl Drop for PtraceContext {
             let _ = let_go(self.thread.outer);
         }
     }
-}
-
-/// Whether a signal was raised by what the thread itself did.
-fn is_exception(signal: i32, code: i32) -> bool {
-    matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP) && code > 0
 }
 
 /// Brings a new thread, which has just been interrupted, to where it waits, having left the mapper: a thread with the

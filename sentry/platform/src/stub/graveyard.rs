@@ -38,13 +38,6 @@ pub struct Graveyard {
     spare: Mutex<Vec<Channel>>,
 }
 
-impl Remains {
-    /// Whether it has ended, which is waited for so long.
-    pub fn has_ended(&self, patience: Duration) -> bool {
-        has_ended(&self.pidfd, patience)
-    }
-}
-
 /// Whether the process with this pidfd has ended, which is waited for so long.
 pub fn has_ended(pidfd: &OwnedFd, patience: Duration) -> bool {
     let mut polled = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
@@ -78,16 +71,13 @@ impl Graveyard {
     fn collect(&self, most: usize, table: &SharedTable) {
         loop {
             // Not under the lock: an end can be waited for.
-            let oldest = {
+            let (oldest, patience) = {
                 let mut buried = self.buried.lock();
                 let patience = if buried.len() > most { PATIENCE } else { Duration::ZERO };
-                match buried.pop_front() {
-                    Some(oldest) => (oldest, patience),
-                    None => return,
-                }
+                (buried.pop_front(), patience)
             };
-            let (mut remains, patience) = oldest;
-            if remains.has_ended(patience) {
+            let Some(mut remains) = oldest else { return };
+            if has_ended(&remains.pidfd, patience) {
                 if let Some(channel) = remains.channel.take() {
                     self.spare_or_close(channel, table);
                 }

@@ -20,7 +20,7 @@ use crate::stub::placement::Placement;
 use crate::stub::process::Stub;
 use crate::{
     APPLICATION_END, Abi, Ahead, Constants, Context, Exit, ExtendedLayout, Kicker, MemoryFault, PlatformError,
-    Registers, Window,
+    Registers, Window, is_exception,
 };
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
@@ -341,13 +341,13 @@ impl TrapContext {
 
     /// Makes the registers those that the thread will have, as far as they were changed; what the answer must ask for.
     fn put_registers(&mut self) -> Result<u32, PlatformError> {
+        if let (Stop::Call, Detour::None, false, Some(place)) = (self.stop, &self.detour, self.changed, &self.place) {
+            place.slot.put_u64(offset::RESULT, self.result);
+            return Ok(action::RETURN);
+        }
         let r = self.departing();
         if let (Stop::Call, Some(place)) = (self.stop, &self.place) {
             let slot = &place.slot;
-            if !self.changed {
-                slot.put_u64(offset::RESULT, self.result);
-                return Ok(action::RETURN);
-            }
             let bases = r.fs_base == slot.get_u64(offset::FS) && r.gs_base == 0;
             // A jump to where no code can be must fault there.
             if bases && r.rip < BASE_END {
@@ -440,7 +440,7 @@ impl TrapContext {
     }
 
     fn exit_of(&mut self, signal: i32, info: Info) -> Result<Option<Exit>, PlatformError> {
-        let fault = is_fault(signal, info);
+        let fault = is_exception(signal, info.code);
         let at = self.registers.rip;
         let signal = if (Entry::Leave.address()..=Entry::Stopped.address()).contains(&at) {
             // The call that it had made is done.
@@ -502,11 +502,6 @@ impl TrapContext {
             _ => Exit::HostSignal { signal },
         }))
     }
-}
-
-/// Whether a signal tells of what the thread itself did.
-fn is_fault(signal: i32, info: Info) -> bool {
-    info.code > 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP)
 }
 
 /// Why a thread has stopped.
